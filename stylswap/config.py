@@ -1,0 +1,173 @@
+"""Settings: one frozen tree, one spelling in TOML, on the command line and in Python.
+
+Command line over file over default. An unknown key is an error with a suggestion, never ignored: a misspelt weight that silently
+keeps its default would spoil a whole study.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from stylswap.errors import SettingsError, did_you_mean
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class AlignmentSettings(_Table):
+    """How a face is moved to the reference shape."""
+
+    model: Literal["affine", "similarity"] = "similarity"
+    points: Literal["all", "inner"] = "inner"
+
+
+class PrepareSettings(_Table):
+    """Which photos of a folder are used."""
+
+    alignment: AlignmentSettings = AlignmentSettings()
+    other_person_distance: PositiveFloat = Field(
+        0.6, description="identity photos further than this from the folder's mean face descriptor are left out (dlib: 0.6)"
+    )
+    min_photos: PositiveInt = Field(20, description="fewer usable photos of the identity are an error")
+    few_photos: PositiveInt = Field(40, description="fewer usable photos of the identity are a warning")
+    min_face_px: PositiveInt = Field(40, description="faces whose aligned square is smaller in the photo are left out")
+
+
+class NetworkSettings(_Table):
+    """The network that is trained."""
+
+    name: str = "residual"
+    options: dict[str, Any] = Field(default_factory=dict, description="passed to the network, for instance channels = 32")
+
+
+class StyleSettings(_Table):
+    """The landmark-constrained patch style loss."""
+
+    layers: tuple[str, ...] = ("relu3_1", "relu4_1")
+    num_faces: PositiveInt = Field(16, description="N: style faces chosen by landmarks for each input")
+    radius: int = Field(0, ge=0, le=8, description="r: cells around the same cell that are searched")
+    patch: PositiveInt = Field(1, description="k: side of a patch in cells, odd")
+
+
+class WeightSettings(_Table):
+    """Weights of the loss terms; 0 switches a term, and whatever only it needs, off."""
+
+    content: float = Field(1.0, ge=0)
+    style: float = Field(25.0, ge=0)
+    luminance: float = Field(20.0, ge=0)
+    smoothness: float = Field(0.3, ge=0)
+
+
+class LossSettings(_Table):
+    """Loss terms and their weights."""
+
+    weights: WeightSettings = WeightSettings()
+    style: StyleSettings = StyleSettings()
+    content_layer: str = "relu4_2"
+
+
+class TrainingSettings(_Table):
+    """Optimisation."""
+
+    steps: PositiveInt = Field(1500, description="steps of a full training; --minutes replaces it by a time budget")
+    batch_size: PositiveInt = 4
+    learning_rate: PositiveFloat = 1e-3
+    final_learning_rate: PositiveFloat = 1e-4
+    warmup: float = Field(0.02, ge=0, lt=1, description="share of the training in which the learning rate rises")
+    gradient_norm: PositiveFloat = Field(10.0, description="gradients are scaled down to this norm")
+    sheet_every: PositiveInt = Field(200, description="steps between contact sheets")
+    checkpoint_every: PositiveInt = Field(200, description="steps between checkpoints")
+    held_out: PositiveInt = Field(8, description="faces kept out of training for the contact sheets")
+    cache_gib: float = Field(1.0, ge=0, description="memory for the inputs' content features")
+
+
+class Settings(_Table):
+    """Everything that decides what a training computes."""
+
+    size: PositiveInt = Field(128, description="side of the crop in pixels")
+    seed: int = Field(0, ge=0)
+    prepare: PrepareSettings = PrepareSettings()
+    network: NetworkSettings = NetworkSettings()
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings = TrainingSettings()
+
+
+def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
+    """Defaults, then the file, then dotted overrides.
+
+    Args:
+        file: A TOML file, or None.
+        overrides: Texts such as ``"loss.weights.style=40"``; the right side is read as a TOML value, else as text.
+
+    Raises:
+        SettingsError: If the file cannot be read, a key does not exist or a value does not fit.
+    """
+    tree: dict[str, Any] = {}
+    if file is not None:
+        try:
+            tree = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(f"{file}: settings cannot be read ({error.strerror})") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{file}: not a TOML file ({error})") from error
+    for text in overrides:
+        _apply(tree, text)
+    return settings_from_tree(tree)
+
+
+def settings_from_tree(tree: Mapping[str, Any]) -> Settings:
+    """Settings from nested tables, as they stand in a TOML file or in an identity file's header.
+
+    Raises:
+        SettingsError: If a key does not exist or a value does not fit.
+    """
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(detail) for detail in error.errors())) from error
+
+
+def to_toml(settings: Settings) -> str:
+    """The effective settings as a TOML file that `load_settings` reads back to the same value."""
+    return tomli_w.dumps(settings.model_dump(mode="json"))
+
+
+def _apply(tree: dict[str, Any], text: str) -> None:
+    name, equals, value = text.partition("=")
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
+        raise SettingsError(f"'{text}': an override is written key.key=value, for instance loss.weights.style=40")
+    try:
+        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()  # bare words are texts: network.name=pyramid
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise SettingsError(f"'{text}': '{key}' is a value, not a table")
+    tree[keys[-1]] = parsed
+
+
+def _explain(detail: Mapping[str, Any]) -> str:
+    path = [str(part) for part in detail["loc"]]
+    name = ".".join(path)
+    if detail["type"] == "extra_forbidden":
+        return f"unknown setting '{name}'.{did_you_mean(path[-1], _known_keys(path[:-1]))}"
+    return f"setting '{name}': {detail['msg']}, got {detail['input']!r}"
+
+
+def _known_keys(path: Sequence[str]) -> list[str]:
+    table: type[BaseModel] = Settings
+    for key in path:
+        annotation = table.model_fields[key].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        table = annotation
+    return list(table.model_fields)

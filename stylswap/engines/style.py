@@ -1,0 +1,179 @@
+"""The style engine: Korshunova et al. 2017 with the terms of `docs/method.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylswap.data.faceset import FaceSet, RowBatch
+from stylswap.errors import SettingsError
+from stylswap.faces.batch import FaceBatch
+from stylswap.features.bank import Critic, FeatureBank
+from stylswap.losses.content import content
+from stylswap.losses.luminance import luminance
+from stylswap.losses.smoothness import smoothness
+from stylswap.losses.style import choose_style_faces, patch_style
+
+TERMS = frozenset({"content", "style", "luminance", "smoothness"})
+
+
+class Phase(NamedTuple):
+    """One optimiser's turn in a step.
+
+    Attributes:
+        name: Of the phase; prefixes its terms in the journal.
+        parameters: What this turn changes.
+        terms: Wanted names -> one number per face, (B,) each, unweighted.
+    """
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    terms: Callable[[RowBatch, Collection[str]], dict[str, Tensor]]
+
+
+class Rendered(NamedTuple):
+    """What an engine makes of aligned faces.
+
+    Attributes:
+        images: (B, 3, S, S) in [0, 1].
+        masks: (B, 1, S, S) in [0, 1] where the engine knows better than the segmenter what it changed, else None.
+    """
+
+    images: Tensor
+    masks: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class StyleOptions:
+    """Choices of the style term; see `stylswap.losses.style.patch_style`."""
+
+    layers: tuple[str, ...] = ("relu3_1", "relu4_1")
+    num_faces: int = 16
+    radius: int = 0
+    patch: int = 1
+
+
+class StyleRenderer:
+    """A trained network, for use."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network.eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def render(self, faces: FaceBatch) -> Rendered:
+        """Give aligned faces the identity. One forward pass for the whole batch."""
+        images = faces.images.contiguous(memory_format=torch.channels_last)
+        return Rendered(self._network(images).clamp(0, 1).contiguous())
+
+
+class StyleEngine:
+    """What is trained, and the loss terms.
+
+    Features of the inputs and of the identity's photos never change and are computed once; see `FeatureBank`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        critic: Critic,
+        inputs: FaceSet,
+        identity: FaceSet,
+        *,
+        style: StyleOptions,
+        content_layer: str = "relu4_2",
+        cache_bytes: int = 2**30,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Choose the style faces of every input.
+
+        Args:
+            network: (B, 3, S, S) -> (B, 3, S, S); moved to the device, channels last.
+            critic: Gives the features; frozen, on the device.
+            inputs: The faces to be edited, with their mirror images.
+            identity: The photos of the identity, with their mirror images.
+            style: Choices of the style term.
+            content_layer: Layer of the content term.
+            cache_bytes: Memory for the inputs' features.
+            device: Where everything runs.
+
+        Raises:
+            SettingsError: If there are fewer style faces than asked for.
+        """
+        if identity.size != inputs.size:
+            raise SettingsError(f"identity and inputs must be crops of one size, got {identity.size} and {inputs.size} px")
+        self._device = torch.device(device)
+        self._network = network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self._critic = critic
+        self._style = style
+        self._content_layer = content_layer
+        self._styles_of = choose_style_faces(inputs.all_landmarks, identity.all_landmarks, style.num_faces)
+        self._style_bank = FeatureBank(critic, style.layers, lambda row: self._image(identity, row))
+        self._input_bank = FeatureBank(
+            critic, (content_layer,), lambda row: self._image(inputs, row), budget_bytes=cache_bytes
+        )
+        self.trained = nn.ModuleDict({"network": self._network})
+        self.phases: Sequence[Phase] = (Phase("network", tuple(self._network.parameters()), self.terms),)
+        self.term_names: Mapping[str, frozenset[str]] = {"network": TERMS}
+
+    def terms(self, batch: RowBatch, names: Collection[str]) -> dict[str, Tensor]:
+        """The wanted terms, (B,) each, unweighted; what no term needs is not computed."""
+        forward = _ForwardPass(self, batch, names)
+        return {name: getattr(forward, name) for name in sorted(names)}
+
+    def _image(self, faces: FaceSet, row: int) -> Tensor:
+        return faces.faces([row]).images[0].to(self._device)
+
+    def _styles(self, row: int) -> dict[str, Tensor]:
+        """Style features for one input, (N, C, H, W) float16, by layer."""
+        return self._style_bank.lookup(self._styles_of[row].tolist())
+
+
+class _ForwardPass:
+    """One batch on its way through network and critic; each part is computed at first use."""
+
+    def __init__(self, engine: StyleEngine, batch: RowBatch, names: Collection[str]) -> None:
+        self._engine = engine
+        self._rows = batch.rows
+        self._faces = batch.faces.to(engine._device)
+        self._layers = [*(engine._style.layers if "style" in names else ()), *([engine._content_layer] if "content" in names else ())]
+
+    @cached_property
+    def output(self) -> Tensor:
+        images = self._faces.images.contiguous(memory_format=torch.channels_last)
+        output: Tensor = self._engine._network(images)
+        return output
+
+    @cached_property
+    def features(self) -> dict[str, Tensor]:
+        return self._engine._critic(self.output, self._layers)
+
+    @property
+    def content(self) -> Tensor:
+        layer = self._engine._content_layer
+        return content(self.features[layer], self._engine._input_bank.lookup(self._rows)[layer].float())
+
+    @property
+    def style(self) -> Tensor:
+        engine = self._engine
+        chosen = [engine._styles(row) for row in self._rows]
+        distances = []
+        for layer in engine._style.layers:
+            features = self.features[layer]  # (B, C, H, W)
+            mask = F.interpolate(self._faces.masks, size=features.shape[-2:], mode="area")
+            styles = torch.stack([face[layer] for face in chosen])  # (B, N, C, H, W)
+            distances.append(patch_style(features, styles, mask=mask, radius=engine._style.radius, patch=engine._style.patch))
+        return torch.stack(distances).mean(dim=0)
+
+    @property
+    def luminance(self) -> Tensor:
+        return luminance(self.output, self._faces.images, mask=self._faces.masks)
+
+    @property
+    def smoothness(self) -> Tensor:
+        return smoothness(self.output)

@@ -1,0 +1,191 @@
+"""Prepare a folder of photos for training, and say what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from stylswap.config import Settings
+from stylswap.data.faceset import FaceSet
+from stylswap.data.prepare import PreparedFace, Preparer, Refused, prepare_folder, stack_faces
+from stylswap.errors import FaceSetError
+from stylswap.faces.detect import FaceDetector
+from stylswap.faces.landmarks import Pose
+from stylswap.features.identity import FaceDescriptor, distances_to_mean
+from stylswap.storage import cache_folder
+
+YAW_BINS_DEG: Final = (-90, -30, -10, 10, 30, 90)
+# More than this share of strangers, and nobody can say which of the people is the identity.
+MOST_STRANGERS: Final = 0.25
+
+OnPhoto = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What a folder holds.
+
+    Attributes:
+        folder: As it was given.
+        num_used: Photos that will be used.
+        refused: Photos that will not, and why.
+        duplicates: Groups of photos that show nearly the same picture.
+        yaw_counts: Photos used for each bin of `YAW_BINS_DEG`.
+        pitch_range_deg: 5th and 95th percentile.
+        warnings: Sentences for the user.
+    """
+
+    folder: str
+    num_used: int
+    refused: tuple[Refused, ...]
+    duplicates: tuple[tuple[str, ...], ...] = ()
+    yaw_counts: tuple[int, ...] = ()
+    pitch_range_deg: tuple[float, float] = (0.0, 0.0)
+    warnings: tuple[str, ...] = field(default=())
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        bins = [f"{low}..{high}" for low, high in zip(YAW_BINS_DEG, YAW_BINS_DEG[1:], strict=False)]
+        return {
+            "folder": self.folder,
+            "used": self.num_used,
+            "refused": [{"photo": photo.name, "reason": photo.reason} for photo in self.refused],
+            "near_duplicates": [list(group) for group in self.duplicates],
+            "yaw_deg": dict(zip(bins, self.yaw_counts, strict=False)),
+            "pitch_deg_5_to_95": [round(value, 1) for value in self.pitch_range_deg],
+            "warnings": list(self.warnings),
+        }
+
+
+def make_preparer(settings: Settings, *, describe: bool, cache: Path | None = None) -> Preparer:
+    """What the settings say is done to each photo; records go to the user's cache folder.
+
+    Args:
+        settings: Size, alignment and thresholds.
+        describe: Also compute who it is; needed for the identity's photos.
+        cache: Another folder for the records.
+    """
+    descriptor = FaceDescriptor() if describe else None
+    return Preparer(settings.size, settings.prepare, cache or cache_folder() / "faces", FaceDetector(), descriptor)
+
+
+def prepare_inputs(
+    folder: Path, settings: Settings, *, cache: Path | None = None, on_photo: OnPhoto | None = None
+) -> tuple[FaceSet, PrepareReport]:
+    """Prepare faces of many people to be edited in training.
+
+    Raises:
+        FaceSetError: If the folder does not exist or holds no usable face.
+    """
+    faces, refused = _faces_of(folder, make_preparer(settings, describe=False, cache=cache), on_photo)
+    return stack_faces(faces), _report(folder, faces, refused)
+
+
+def prepare_identity(
+    folder: Path, settings: Settings, *, cache: Path | None = None, on_photo: OnPhoto | None = None
+) -> tuple[FaceSet, PrepareReport]:
+    """Prepare the photos of one identity; photos that show somebody else are left out.
+
+    Raises:
+        FaceSetError: If the folder does not exist, holds too few usable photos, or several people.
+    """
+    faces, refused = _faces_of(folder, make_preparer(settings, describe=True, cache=cache), on_photo)
+    faces, strangers = _split_strangers(faces, settings.prepare.other_person_distance)
+    if len(strangers) > MOST_STRANGERS * (len(faces) + len(strangers)):
+        shown = "\n".join(f"  {stranger.name}: {stranger.reason}" for stranger in strangers[:5])
+        raise FaceSetError(
+            f"{folder}: {len(strangers)} of {len(faces) + len(strangers)} photos look like somebody else; the folder must show one person. "
+            f"Move the other people's photos away, or raise prepare.other_person_distance if this is one person after all.\n{shown}"
+        )
+    refused = [*refused, *strangers]
+    least = settings.prepare.min_photos
+    if len(faces) < least:
+        reasons = "\n".join(f"  {photo.name}: {photo.reason}" for photo in refused[:10])
+        raise FaceSetError(
+            f"{folder}: {len(faces)} usable photos of the identity, at least {least} are needed (30 to 300 are good).\n{reasons}".rstrip()
+        )
+    warnings = []
+    if len(faces) < settings.prepare.few_photos:
+        warnings.append(
+            f"only {len(faces)} usable photos; from {settings.prepare.few_photos} on, in many poses and expressions, results are better"
+        )
+    report = _report(folder, faces, refused)
+    return stack_faces(faces), replace(report, duplicates=near_duplicates(faces), warnings=tuple(warnings))
+
+
+def _faces_of(folder: Path, preparer: Preparer, on_photo: OnPhoto | None) -> tuple[list[PreparedFace], list[Refused]]:
+    if not folder.is_dir():
+        raise FaceSetError(f"{folder}: no such folder; a folder with photos was expected")
+    faces, refused = prepare_folder(folder, preparer, on_photo=on_photo)
+    if not faces and not refused:
+        raise FaceSetError(f"{folder}: the folder holds no photos (JPEG, PNG, WebP, TIFF)")
+    if not faces:
+        reasons = "\n".join(f"  {photo.name}: {photo.reason}" for photo in refused[:10])
+        raise FaceSetError(f"{folder}: no usable face in {len(refused)} photos\n{reasons}")
+    return faces, refused
+
+
+def _split_strangers(faces: Sequence[PreparedFace], limit: float) -> tuple[list[PreparedFace], list[Refused]]:
+    distances = distances_to_mean(np.stack([_descriptor(face) for face in faces]))
+    own = [face for face, distance in zip(faces, distances, strict=True) if distance <= limit]
+    strangers = [
+        Refused(face.name, f"looks like somebody else (distance {distance:.2f} to the others' mean, up to {limit} is the same person)")
+        for face, distance in zip(faces, distances, strict=True)
+        if distance > limit
+    ]
+    return own, strangers
+
+
+def _descriptor(face: PreparedFace) -> npt.NDArray[np.float64]:
+    assert face.descriptor is not None, "identity photos are prepared with describe=True"
+    return face.descriptor
+
+
+def _report(folder: Path, faces: Sequence[PreparedFace], refused: Sequence[Refused]) -> PrepareReport:
+    poses = [face.pose for face in faces]
+    pitches = np.percentile([pose.pitch_deg for pose in poses], [5, 95])
+    return PrepareReport(
+        str(folder),
+        len(faces),
+        tuple(refused),
+        yaw_counts=_yaw_counts(poses),
+        pitch_range_deg=(float(pitches[0]), float(pitches[1])),
+    )
+
+
+def _yaw_counts(poses: Sequence[Pose]) -> tuple[int, ...]:
+    counts, _ = np.histogram([pose.yaw_deg for pose in poses], bins=YAW_BINS_DEG)
+    return tuple(int(count) for count in counts)
+
+
+def near_duplicates(faces: Sequence[PreparedFace], limit: float = 0.02) -> tuple[tuple[str, ...], ...]:
+    """Groups of photos whose aligned faces are nearly the same picture.
+
+    Args:
+        faces: All of one size.
+        limit: Largest mean absolute difference of 16 x 16 grey thumbnails in [0, 1]. Bursts and re-saved copies are far below, other
+            expressions and lights above.
+
+    Returns:
+        Names, in groups of two and more.
+    """
+    images = torch.from_numpy(np.stack([face.image_u8 for face in faces])).float() / 255
+    thumbnails = F.interpolate(images, size=(16, 16), mode="area").mean(dim=1).flatten(1)
+    groups: list[tuple[str, ...]] = []
+    taken: set[int] = set()
+    for number, thumbnail in enumerate(thumbnails):
+        if number in taken:
+            continue
+        distances = (thumbnails[number:] - thumbnail).abs().mean(dim=1)
+        alike = [number + int(offset) for offset in torch.nonzero(distances <= limit).flatten() if number + int(offset) not in taken]
+        if len(alike) > 1:
+            taken.update(alike)
+            groups.append(tuple(faces[index].name for index in alike))
+    return tuple(groups)

@@ -1,0 +1,298 @@
+"""Train one identity: photos in, identity file out."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+
+from stylswap.config import Settings, load_settings, to_toml
+from stylswap.data.batches import batch_rows
+from stylswap.data.faceset import FaceSet
+from stylswap.engines.style import StyleEngine, StyleOptions, StyleRenderer
+from stylswap.errors import FaceSetError, RunError
+from stylswap.faces.align import reference_shape
+from stylswap.features.vgg import VGG
+from stylswap.identity_file import IdentityCard, IdentityFile
+from stylswap.jobs.device import pick_device
+from stylswap.jobs.prepare import OnPhoto, PrepareReport, prepare_identity, prepare_inputs
+from stylswap.networks import SwapNetwork, build_network
+from stylswap.photo import write_png
+from stylswap.sheets import contact_sheet
+from stylswap.storage import write_atomically
+from stylswap.training.checkpoint import load_checkpoint
+from stylswap.training.loop import Loop
+from stylswap.training.schedule import Budget
+from stylswap.training.session import Pace, Progress, Session
+from stylswap.version import __version__
+
+SETTINGS_FILE: Final = "settings.toml"
+RUN_FILE: Final = "run.json"
+GIB: Final = 2**30
+# Kept free at the end of a time budget for the last checkpoint, sheet and identity file.
+RESERVE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What a training is asked to do.
+
+    Attributes:
+        identity: Folder with the identity's photos.
+        faces: Folder with faces of many people.
+        out: The identity file to write.
+        card: Who it is, and who consented.
+        settings: What is computed.
+        run: Run folder.
+        minutes: Time budget, over all resumptions; replaces ``training.steps``.
+        device: As in `pick_device`.
+    """
+
+    identity: Path
+    faces: Path
+    out: Path
+    card: IdentityCard
+    settings: Settings
+    run: Path
+    minutes: float | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class TrainEvents:
+    """What the caller wants to hear of; all are optional."""
+
+    on_photo: Callable[[str], OnPhoto] | None = None
+    on_prepared: Callable[[PrepareReport], None] | None = None
+    on_step: Callable[[Progress], None] | None = None
+    on_sheet: Callable[[Path], None] | None = None
+
+
+class Trained(NamedTuple):
+    """What came out of a training.
+
+    Attributes:
+        out: The identity file, or None when the training was interrupted before its end.
+        run: The run folder.
+        steps: Steps taken, over all resumptions.
+        seconds: Of optimisation, over all resumptions.
+        interrupted: True when Ctrl-C ended it; the run folder holds a checkpoint.
+        last: Mean of the last 50 steps, by term.
+    """
+
+    out: Path | None
+    run: Path
+    steps: int
+    seconds: float
+    interrupted: bool
+    last: dict[str, float]
+
+
+def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: bool = False) -> Trained:
+    """Prepare both folders, train, write the identity file.
+
+    Args:
+        request: What to do; for a resumption see `request_from_run`.
+        events: Callbacks.
+        resume: Go on from the newest checkpoint of ``request.run``.
+
+    Raises:
+        FaceSetError: If a folder cannot be used.
+        RunError: If the run folder is taken, or cannot be resumed.
+        TrainingError: If the losses stop being numbers.
+        DeviceError: If the device is not there.
+    """
+    events = events or TrainEvents()
+    device = pick_device(request.device)
+    _open_run(request, resume=resume)
+    identity, inputs, reports = _prepare(request, events)
+    held_out, inputs = _hold_out(inputs, request.settings.training.held_out)
+    engine, network = _build(request.settings, inputs, identity, device)
+    settings = request.settings.training
+    loop = Loop(engine, {"network": request.settings.loss.weights.model_dump()}, gradient_norm=settings.gradient_norm)
+    data_hash = _data_hash(identity, inputs)
+    session = Session(
+        loop,
+        lambda step: inputs.batch(batch_rows(inputs.num_rows, settings.batch_size, seed=request.settings.seed, step=step)),
+        run=request.run,
+        budget=_budget(request),
+        pace=Pace(
+            settings.learning_rate, settings.final_learning_rate, settings.warmup, settings.checkpoint_every, settings.sheet_every
+        ),
+        header={"data": data_hash},
+        elapsed_seconds=_resume(request.run, loop, data_hash) if resume else 0.0,
+        on_step=events.on_step,
+        draw_sheet=lambda step: _draw_sheet(request.run, step, network, held_out, device, events),
+    )
+    finished = session.run()
+    _draw_sheet(request.run, loop.step_number, network, held_out, device, events)
+    if finished:
+        _identity_file(request, network, reports, loop.step_number, session, device).write(request.out)
+    out = request.out if finished else None
+    return Trained(out, request.run, loop.step_number, session.elapsed_seconds, not finished, session.recent_terms())
+
+
+def request_from_run(run: Path, *, minutes: float | None = None, device: str = "auto") -> TrainRequest:
+    """The request that a run folder was started with.
+
+    Args:
+        run: The run folder.
+        minutes: A new time budget, or None for the old one.
+        device: As in `pick_device`.
+
+    Raises:
+        RunError: If the folder is not a run folder.
+    """
+    try:
+        facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+        return TrainRequest(
+            Path(facts["identity"]),
+            Path(facts["faces"]),
+            Path(facts["out"]),
+            IdentityCard(**facts["card"]),
+            load_settings(run / SETTINGS_FILE),
+            run,
+            minutes if minutes is not None else facts["minutes"],
+            device,
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run}: not a run folder that can be resumed ({error})") from error
+
+
+def _open_run(request: TrainRequest, *, resume: bool) -> None:
+    """Make the run folder and find out now, not after an hour, that something cannot be written."""
+    if not resume and (request.run / RUN_FILE).exists():
+        raise RunError(f"{request.run}: holds another run; resume it with --resume {request.run}, or give another --run folder")
+    facts = {
+        "identity": str(request.identity.resolve()),
+        "faces": str(request.faces.resolve()),
+        "out": str(request.out.resolve()),
+        "card": vars(request.card),
+        "minutes": request.minutes,
+        "version": __version__,
+    }
+    try:
+        for folder in (request.run, request.out.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".stylswap-probe"
+            probe.touch()
+            probe.unlink()
+        write_atomically(request.run / RUN_FILE, json.dumps(facts, indent=1, ensure_ascii=False).encode())
+        write_atomically(request.run / SETTINGS_FILE, to_toml(request.settings).encode())
+    except OSError as error:
+        raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error
+
+
+def _prepare(request: TrainRequest, events: TrainEvents) -> tuple[FaceSet, FaceSet, list[PrepareReport]]:
+    reports = []
+    sets = []
+    for kind, folder, prepare in (("identity", request.identity, prepare_identity), ("faces", request.faces, prepare_inputs)):
+        on_photo = events.on_photo(kind) if events.on_photo else None
+        faces, report = prepare(folder, request.settings, on_photo=on_photo)
+        if events.on_prepared:
+            events.on_prepared(report)
+        sets.append(faces)
+        reports.append(report)
+    content = json.dumps([report.as_json() for report in reports], indent=1, ensure_ascii=False)
+    write_atomically(request.run / "prepare.json", content.encode())
+    return sets[0], sets[1], reports
+
+
+def _hold_out(inputs: FaceSet, count: int) -> tuple[FaceSet, FaceSet]:
+    """Some faces for the contact sheets, evenly spread over the folder, and the others."""
+    if len(inputs) < 2 * count:
+        raise FaceSetError(f"{len(inputs)} usable training faces; at least {2 * count} are needed, some hundreds are good")
+    held = {round(index * (len(inputs) - 1) / max(count - 1, 1)) for index in range(count)}
+    return inputs.subset(sorted(held)), inputs.subset([row for row in range(len(inputs)) if row not in held])
+
+
+def _build(settings: Settings, inputs: FaceSet, identity: FaceSet, device: torch.device) -> tuple[StyleEngine, SwapNetwork]:
+    network = build_network(settings.network.name, seed=settings.seed, **settings.network.options)
+    style = settings.loss.style
+    num_faces = min(style.num_faces, identity.num_rows)
+    engine = StyleEngine(
+        network,
+        VGG.load(device=device),
+        inputs,
+        identity,
+        style=StyleOptions(style.layers, num_faces, style.radius, style.patch),
+        content_layer=settings.loss.content_layer,
+        cache_bytes=round(settings.training.cache_gib * GIB),
+        device=device,
+    )
+    return engine, network
+
+
+def _budget(request: TrainRequest) -> Budget:
+    if request.minutes is None:
+        return Budget(steps=request.settings.training.steps)
+    return Budget(seconds=max(request.minutes * 60 - RESERVE_SECONDS, 1.0))
+
+
+def _draw_sheet(
+    run: Path, step: int, network: SwapNetwork, held_out: FaceSet, device: torch.device, events: TrainEvents
+) -> None:
+    """Input, output, and the output inside the face mask, for the held-out faces."""
+    faces = held_out.faces(range(len(held_out)))
+    output = StyleRenderer(network).render(faces.to(device)).images.cpu()
+    network.train().requires_grad_(True)
+    composite = faces.masks * output + (1 - faces.masks) * faces.images
+    path = run / f"sheet-{step:06d}.png"
+    write_png(contact_sheet([faces.images, output, composite]), path)
+    if events.on_sheet is not None:
+        events.on_sheet(path)
+
+
+def _data_hash(*sets: FaceSet) -> str:
+    return hashlib.sha256("\n".join(sha256 for faces in sets for sha256 in faces.hashes).encode()).hexdigest()
+
+
+def _resume(run: Path, loop: Loop, data_hash: str) -> float:
+    tensors, header = load_checkpoint(run)
+    if header["data"] != data_hash:
+        raise RunError(f"{run}: the photos have changed since this run was started; start a new training")
+    loop.load_state(tensors)
+    return float(header["elapsed_seconds"])
+
+
+def _identity_file(
+    request: TrainRequest,
+    network: SwapNetwork,
+    reports: list[PrepareReport],
+    steps: int,
+    session: Session,
+    device: torch.device,
+) -> IdentityFile:
+    settings = request.settings
+    return IdentityFile(
+        tensors=network.state_dict(),
+        network={"name": network.name, "options": network.settings()},
+        size=settings.size,
+        alignment=settings.prepare.alignment.model_dump(),
+        reference=reference_shape(settings.size),
+        card=request.card,
+        settings=settings.model_dump(mode="json"),
+        data={"identity": _summary(reports[0]), "faces": _summary(reports[1])},
+        training={
+            "steps": steps,
+            "seconds": round(session.elapsed_seconds, 1),
+            "device": str(device),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "last_terms": {name: round(value, 5) for name, value in session.recent_terms().items()},
+        },
+        version=__version__,
+    )
+
+
+def _summary(report: PrepareReport) -> dict[str, Any]:
+    facts = report.as_json()
+    return {"photos": facts["used"], "refused": len(facts["refused"]), "yaw_deg": facts["yaw_deg"]}

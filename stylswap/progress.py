@@ -1,0 +1,107 @@
+"""What the command line shows while it works: rich bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from stylswap.jobs.prepare import OnPhoto, PrepareReport
+from stylswap.jobs.swap import JOURNAL_FILE, PhotoResult, SwapSummary
+from stylswap.jobs.train import TrainEvents
+from stylswap.training.session import Progress as Standing
+
+# Without a terminal there is no bar; a line now and then says that it still runs.
+PLAIN_EVERY_STEPS = 50
+REASONS_SHOWN = 10
+
+
+class _Display:
+    """A bar that is there while the block runs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not console.is_terminal or console.quiet,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def _move(self, name: str, done: float, total: float, note: str = "") -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total, note=note)
+        self._progress.update(self._tasks[name], completed=done, total=total, note=note)
+
+
+class TrainDisplay(_Display):
+    """Preparation and training."""
+
+    @property
+    def events(self) -> TrainEvents:
+        """Callbacks for `stylswap.jobs.train.train`."""
+        return TrainEvents(self.on_photo_of, self.on_prepared, self._on_step, self._on_sheet)
+
+    def on_photo_of(self, kind: str) -> OnPhoto:
+        """A callback that moves the bar of one folder."""
+        return lambda done, total: self._move(f"prepare {kind}", done, total)
+
+    def on_prepared(self, report: PrepareReport) -> None:
+        """Say what a folder holds."""
+        yaw = "  ".join(f"{bin_}: {count}" for bin_, count in report.as_json()["yaw_deg"].items())
+        self._console.print(f"{report.folder}: {report.num_used} photos used, {len(report.refused)} left out; yaw in degrees {yaw}")
+        for photo in report.refused[:REASONS_SHOWN]:
+            self._console.print(f"  left out {photo.name}: {photo.reason}")
+        if len(report.refused) > REASONS_SHOWN:
+            self._console.print(f"  and {len(report.refused) - REASONS_SHOWN} more, see prepare.json")
+        for group in report.duplicates:
+            self._console.print(f"  nearly the same picture: {', '.join(group)}")
+        for warning in report.warnings:
+            self._console.print(f"  warning: {warning}")
+
+    def _on_step(self, standing: Standing) -> None:
+        tick = standing.tick
+        terms = "  ".join(f"{name.split('.')[-1]} {value:.3f}" for name, value in standing.terms.items())
+        if self._progress.disable:
+            if tick.step % PLAIN_EVERY_STEPS == 0:
+                left = f"{standing.remaining_seconds / 60:.1f} min left"
+                self._console.print(f"step {tick.step}  {100 * standing.share:.0f} %  {left}  {tick.seconds:.2f} s/step  {terms}")
+            return
+        total = tick.step / max(standing.share, 1e-6)
+        self._move("train", tick.step, max(round(total), tick.step), f"{tick.seconds:.2f} s/step  {terms}")
+
+    def _on_sheet(self, path: Path) -> None:
+        self._console.print(f"contact sheet {path}")
+
+
+class SwapDisplay(_Display):
+    """A batch of photos."""
+
+    def on_photo(self, result: PhotoResult, done: int, total: int) -> None:
+        """One photo is finished."""
+        self._move("swap", done, total, result.photo.name)
+        if result.status != "swapped":
+            self._console.print(f"{result.status} {result.photo}: {result.reason}")
+
+    def summarise(self, summary: SwapSummary, out: Path) -> None:
+        """Counts, rate, and where to look."""
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.counts.items(), reverse=True)) or "nothing done"
+        rate = len(summary.results) / max(summary.seconds, 1e-9)
+        self._console.print(f"{counts}; {summary.seconds:.1f} s, {rate:.1f} photos a second; journal {out / JOURNAL_FILE}")

@@ -1,0 +1,36 @@
+"""Files that are whole or absent, and the folders that stylswap keeps for itself."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at every moment either the old or the new content is there, whole.
+
+    Args:
+        path: Its folder must exist.
+        content: All of it.
+
+    Raises:
+        OSError: If it cannot be written; the old file is untouched and nothing is left over.
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where prepared faces are kept: ``$STYLSWAP_HOME/cache``, else the platform's cache folder. It may be deleted at any time."""
+    home = os.environ.get("STYLSWAP_HOME")
+    return Path(home) / "cache" if home else user_cache_path("stylswap", appauthor=False)

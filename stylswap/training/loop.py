@@ -1,0 +1,160 @@
+"""The loop: phases of an engine, one optimiser each. It neither prints nor saves; the caller gets a `Tick` for each step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from stylswap.errors import TrainingError
+from stylswap.losses.weigh import check_weights, wanted, weigh
+
+MAX_BAD_STEPS = 10
+
+
+class PhaseLike(Protocol):
+    """One optimiser's turn in a step; see `stylswap.engines.style.Phase`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def parameters(self) -> Sequence[nn.Parameter]: ...
+    @property
+    def terms(self) -> Callable[[Any, Collection[str]], dict[str, Tensor]]: ...
+
+
+class Engine(Protocol):
+    """What is trained, and its named loss terms."""
+
+    @property
+    def trained(self) -> nn.ModuleDict: ...
+    @property
+    def phases(self) -> Sequence[PhaseLike]: ...
+    @property
+    def term_names(self) -> Mapping[str, frozenset[str]]: ...
+
+
+class Tick(NamedTuple):
+    """What one step did.
+
+    Attributes:
+        step: From 1: how many steps have been taken.
+        seconds: Duration of this step.
+        learning_rate: Of this step.
+        terms: Mean over the faces, unweighted, by phase and term: ``"network.style"``.
+        total: Weighted sum over terms and phases.
+        gradient_norm: Before clipping, of the last phase.
+        skipped: True when a loss or gradient was not a number and the weights were left alone.
+    """
+
+    step: int
+    seconds: float
+    learning_rate: float
+    terms: dict[str, float]
+    total: float
+    gradient_norm: float
+    skipped: bool
+
+
+class Loop:
+    """Takes steps. Same engine state, same batches, same rates: the same numbers, bit for bit on the CPU."""
+
+    def __init__(self, engine: Engine, weights: Mapping[str, Mapping[str, float]], *, gradient_norm: float) -> None:
+        """Check the weights' names both ways and make the optimisers.
+
+        Args:
+            engine: What is trained.
+            weights: For each phase the weight of each of its terms.
+            gradient_norm: Gradients are scaled down to this norm.
+
+        Raises:
+            WeightError: If a weight names no term, or a term has no weight.
+        """
+        for phase in engine.phases:
+            check_weights(weights.get(phase.name, {}), engine.term_names[phase.name], owner=phase.name)
+        self.engine = engine
+        self.step_number = 0
+        self._weights = {phase.name: dict(weights[phase.name]) for phase in engine.phases}
+        self._gradient_norm = gradient_norm
+        self._optimisers = {phase.name: torch.optim.Adam(phase.parameters, lr=0.0) for phase in engine.phases}
+        self._bad_steps = 0
+
+    def step(self, batch: object, learning_rate: float) -> Tick:
+        """One turn of every phase on one batch.
+
+        Raises:
+            TrainingError: After 10 steps in a row whose losses or gradients were not numbers.
+        """
+        began = time.perf_counter()
+        terms: dict[str, float] = {}
+        total, norm, skipped = 0.0, 0.0, False
+        for phase in self.engine.phases:
+            weights = self._weights[phase.name]
+            weighed = weigh(phase.terms(batch, wanted(weights)), weights)
+            norm, updated = self._update(phase, weighed.total, learning_rate)
+            terms |= {f"{phase.name}.{name}": float(value) for name, value in weighed.values.items()}
+            total += float(weighed.total.detach())
+            skipped |= not updated
+        self._bad_steps = self._bad_steps + 1 if skipped else 0
+        if self._bad_steps >= MAX_BAD_STEPS:
+            raise TrainingError(
+                f"{MAX_BAD_STEPS} steps in a row gave losses or gradients that are not numbers (last terms: {terms}); "
+                "lower training.learning_rate and resume from the last checkpoint"
+            )
+        self.step_number += 1
+        return Tick(self.step_number, time.perf_counter() - began, learning_rate, terms, total, norm, skipped)
+
+    def _update(self, phase: PhaseLike, total: Tensor, learning_rate: float) -> tuple[float, bool]:
+        optimiser = self._optimisers[phase.name]
+        optimiser.zero_grad(set_to_none=True)
+        if not torch.isfinite(total):
+            return math.nan, False
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = float(nn.utils.clip_grad_norm_(phase.parameters, self._gradient_norm))
+        if not math.isfinite(norm):
+            return norm, False
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate
+        optimiser.step()
+        return norm, True
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next step depends on, as named tensors."""
+        tensors = {f"trained.{name}": value for name, value in self.engine.trained.state_dict().items()}
+        for phase, optimiser in self._optimisers.items():
+            for index, moments in optimiser.state_dict()["state"].items():
+                tensors |= {f"optimiser.{phase}.{index}.{name}": value for name, value in moments.items()}
+        tensors["step"] = torch.tensor(self.step_number)
+        return tensors
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from a `state`.
+
+        Raises:
+            TrainingError: If the tensors belong to another engine.
+        """
+        trained = {name.removeprefix("trained."): value for name, value in tensors.items() if name.startswith("trained.")}
+        try:
+            self.engine.trained.load_state_dict(trained)
+        except RuntimeError as error:
+            raise TrainingError(f"the checkpoint belongs to another network: {error}") from error
+        for phase in self.engine.phases:
+            self._load_moments(phase, tensors)
+        self.step_number = int(tensors["step"])
+
+    def _load_moments(self, phase: PhaseLike, tensors: Mapping[str, Tensor]) -> None:
+        optimiser = self._optimisers[phase.name]
+        for index, parameter in enumerate(phase.parameters):
+            prefix = f"optimiser.{phase.name}.{index}."
+            moments = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            for name, value in moments.items():
+                if value.shape == parameter.shape:
+                    # In the parameter's memory layout: another layout takes another kernel and may round differently.
+                    moments[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
+            if moments:
+                optimiser.state[parameter] = moments
