@@ -1,9 +1,10 @@
 """stylswap: feed-forward face swapping by style transfer."""
 
 from stylswap.errors import StylswapError
+from stylswap.jobs.run_folder import TrainRequest
 from stylswap.jobs.swap import SwapSummary, swap_photos
-from stylswap.jobs.swapper import Swapped, Swapper, SwapOptions
-from stylswap.jobs.train import TrainRequest, train
+from stylswap.jobs.swapper import SwapOptions, Swapped, Swapper
+from stylswap.jobs.train import train
 from stylswap.photo import Photo, read_photo, write_photo
 from stylswap.version import __version__
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 from rich.console import Console
 
-from stylswap.errors import ConsentError, SettingsError, StylswapError, did_you_mean
+from stylswap.errors import ConsentError, SettingsError, StylswapError, UsageError, did_you_mean
 from stylswap.version import __version__
 
 DONE: Final = 0
@@ -34,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if "invalid choice: '" in message and "choose from" in message:
-            word = message.split("invalid choice: '")[1].split("'")[0]
+            word = message.split("invalid choice: '")[1].partition("'")[0]
             known = message.split("choose from ")[1].rstrip(")").replace("'", "").split(", ")
             message += did_you_mean(word, known)
         super().error(message)
@@ -50,20 +50,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     options = _parser().parse_args(arguments)
-    console = Console(stderr=True, quiet=options.quiet, highlight=False)
+    console = Console(stderr=True, quiet=options.quiet, highlight=False, soft_wrap=True)
     run: Callable[[argparse.Namespace, Console], int] = options.run
     try:
         return run(options, console)
     except KeyboardInterrupt:
         _complain("interrupted")
         return INTERRUPTED
-    except (SettingsError, ConsentError) as error:
+    except (SettingsError, UsageError, ConsentError) as error:
         _complain(str(error))
         return WRONG_USAGE
     except StylswapError as error:
         if options.verbose:
             raise
         _complain(str(error))
+        return COULD_NOT_RUN
+    except OSError as error:  # a disk that fills up or goes away under the journal
+        if options.verbose:
+            raise
+        _complain(f"{error.filename or 'a file'}: {error.strerror}")
         return COULD_NOT_RUN
 
 
@@ -100,6 +105,7 @@ def _verb(verbs: Any, common: argparse.ArgumentParser, name: str, summary: str, 
         name,
         help=summary,
         parents=[common],
+        usage=f"stylswap {name} [options] ...",  # in full it would push the examples out of sight
         description=f"{summary[0].upper()}{summary[1:]}.\n\nexample:\n{example}",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -156,7 +162,7 @@ def _add_swap(verbs: Any, common: argparse.ArgumentParser) -> None:
         "  stylswap swap --identity ada group.png --faces all --out swapped/",
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_DIR")
-    parser.add_argument("--identity", required=True, metavar="FILE_OR_NAME", help="an identity file, or a name from `stylswap weights list`")
+    parser.add_argument("--identity", required=True, metavar="FILE_OR_NAME", help="a file, or a name from `stylswap weights list`")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the results and stylswap.jsonl go")
     parser.add_argument("--blend", choices=BLENDS, default="poisson", help="how the face joins the photo (default poisson)")
     parser.add_argument("--colour", choices=COLOURS, default="none", help="skin: match the photo's skin colour first (default none)")
@@ -169,7 +175,11 @@ def _add_swap(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def _add_prepare(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser = _verb(
-        verbs, common, "prepare", "report what a folder of photos offers for training", "  stylswap prepare alice/\n  stylswap prepare faces/ --kind faces"
+        verbs,
+        common,
+        "prepare",
+        "report what a folder of photos offers for training",
+        "  stylswap prepare alice/\n  stylswap prepare faces/ --kind faces",
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--kind", choices=("identity", "faces"), default="identity", help="one person's photos, or faces of many people")
@@ -219,7 +229,8 @@ def _settings_of(options: argparse.Namespace) -> Any:
 
 def _train(options: argparse.Namespace, console: Console) -> int:
     from stylswap.identity_file import read_card
-    from stylswap.jobs.train import TrainRequest, request_from_run, train
+    from stylswap.jobs.run_folder import TrainRequest, request_from_run
+    from stylswap.jobs.train import train
     from stylswap.progress import TrainDisplay
 
     if options.resume is not None:
@@ -227,9 +238,10 @@ def _train(options: argparse.Namespace, console: Console) -> int:
     else:
         missing = [f"--{name}" for name in ("identity", "faces", "out") if getattr(options, name) is None]
         if missing:
-            raise SettingsError(f"train needs {', '.join(missing)} (or --resume RUN_DIR); see `stylswap train --help`")
+            raise UsageError(f"train needs {', '.join(missing)} (or --resume RUN_DIR); see `stylswap train --help`")
         out = options.out if options.out.suffix == ".safetensors" else options.out.with_name(options.out.name + ".safetensors")
-        card = read_card(options.identity, name=options.name or options.identity.resolve().name, consent=options.consent, note=options.consent_note)
+        name = options.name or options.identity.resolve().name
+        card = read_card(options.identity, name=name, consent=options.consent, note=options.consent_note)
         run = options.run_folder or out.with_suffix(".run")
         request = TrainRequest(options.identity, options.faces, out, card, _settings_of(options), run, options.minutes, options.device)
     with TrainDisplay(console) as display:
@@ -248,7 +260,7 @@ def _train(options: argparse.Namespace, console: Console) -> int:
 
 def _swap(options: argparse.Namespace, console: Console) -> int:
     from stylswap.jobs.swap import plan, swap_photos
-    from stylswap.jobs.swapper import Swapper, SwapOptions
+    from stylswap.jobs.swapper import SwapOptions, Swapper
     from stylswap.progress import SwapDisplay
 
     if options.dry_run:
@@ -303,7 +315,7 @@ def _weights(options: argparse.Namespace, console: Console) -> int:
 
     if options.action == "fetch":
         if options.name is None:
-            raise SettingsError("fetch needs a name; `stylswap weights list` shows them")
+            raise UsageError("fetch needs a name; `stylswap weights list` shows them")
         print(fetch_weights(options.name))
         return DONE
     rows = verify_weights() if options.action == "verify" else [(entry, "") for entry in list_weights()]

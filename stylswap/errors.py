@@ -2,6 +2,7 @@
 
     StylswapError
     |- ShapeError            tensors that do not fit together (also a ValueError)
+    |- UsageError            a request that contradicts itself (also a ValueError)
     |- SettingsError         an unknown or impossible setting (also a ValueError)
     |- WeightError           a loss weight for a term that does not exist (also a ValueError)
     |- PhotoError            a photo that cannot be read or written
@@ -29,6 +30,10 @@ class StylswapError(Exception):
 
 class ShapeError(StylswapError, ValueError):
     """Tensors or arrays whose shapes do not fit the call."""
+
+
+class UsageError(StylswapError, ValueError):
+    """A request that contradicts itself, or asks for nothing."""
 
 
 class SettingsError(StylswapError, ValueError):

@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from stylswap.errors import ConsentError, IdentityFileError, did_you_mean
+from stylswap.shapes import check_shapes
 from stylswap.storage import write_atomically
 
 FORMAT: Final = 1
@@ -76,9 +77,8 @@ def read_card(folder: Path, *, name: str, consent: str | None = None, note: str 
             '    name = "..."\n    consent = "self" | "written" | "synthetic" | "research"\n    note = "where the consent can be found"\n'
             'or give --consent self|written|synthetic|research [--consent-note "..."]'
         )
-    return IdentityCard(
-        str(stated.get("name", name)), str(consent), str(note if note is not None else stated.get("note", "")), str(stated.get("licence", ""))
-    )
+    note = note if note is not None else str(stated.get("note", ""))
+    return IdentityCard(str(stated.get("name", name)), str(consent), note, str(stated.get("licence", "")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,8 @@ class IdentityFile:
 
     def header(self) -> dict[str, Any]:
         """Everything but the tensors, as JSON types."""
-        facts = {name: getattr(self, name) for name in ("engine", "version", "network", "size", "alignment", "settings", "data", "training")}
+        names = ("engine", "version", "network", "size", "alignment", "settings", "data", "training")
+        facts = {name: getattr(self, name) for name in names}
         return {"format": FORMAT, **facts, "reference": np.asarray(self.reference).tolist(), "card": asdict(self.card)}
 
     def write(self, path: Path) -> None:
@@ -152,7 +153,11 @@ def read_identity_file(path: Path) -> IdentityFile:
         raise IdentityFileError(f"{path}: damaged or not a safetensors file ({error}); copy it again from where it came") from error
     if _HEADER_KEY not in metadata:
         raise IdentityFileError(f"{path}: a safetensors file, but not an identity file of stylswap (it has no header)")
-    return _from_header(path, json.loads(metadata[_HEADER_KEY]), tensors, hashlib.sha256(content).hexdigest())
+    try:
+        header = json.loads(metadata[_HEADER_KEY])
+        return _from_header(path, header, tensors, hashlib.sha256(content).hexdigest())
+    except (AttributeError, KeyError, TypeError, ValueError, ConsentError) as error:
+        raise IdentityFileError(f"{path}: the header is incomplete or wrong ({error!r}); the file is damaged") from error
 
 
 def _from_header(path: Path, header: dict[str, Any], tensors: dict[str, Tensor], sha256: str) -> IdentityFile:
@@ -161,20 +166,19 @@ def _from_header(path: Path, header: dict[str, Any], tensors: dict[str, Tensor],
             f"{path}: written by stylswap {header.get('version', '?')} in format {header['format']}, this one reads up to format {FORMAT}; "
             "upgrade with `pip install --upgrade stylswap`"
         )
-    try:
-        return IdentityFile(
-            tensors=tensors,
-            network=header["network"],
-            size=int(header["size"]),
-            alignment=header["alignment"],
-            reference=np.array(header["reference"], dtype=np.float64),
-            card=IdentityCard(**header["card"]),
-            settings=header["settings"],
-            data=header["data"],
-            training=header["training"],
-            engine=header["engine"],
-            version=header["version"],
-            sha256=sha256,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise IdentityFileError(f"{path}: the header is incomplete ({error!r}); the file is damaged") from error
+    reference = np.array(header["reference"], dtype=np.float64)
+    check_shapes(reference=(reference, "68 2"))
+    return IdentityFile(
+        tensors=tensors,
+        network=header["network"],
+        size=int(header["size"]),
+        alignment=header["alignment"],
+        reference=reference,
+        card=IdentityCard(**header["card"]),
+        settings=header["settings"],
+        data=header["data"],
+        training=header["training"],
+        engine=header["engine"],
+        version=header["version"],
+        sha256=sha256,
+    )

@@ -157,10 +157,12 @@ def _parsed(packet: bytes | None) -> tuple[ET.Element, dict[str, str]] | None:
     """Root and prefixes (namespace -> prefix) of a packet; None when there is nothing usable in it."""
     if packet is None or len(packet) > _MAX_PACKET_BYTES:
         return None
+    if not packet.startswith((b"\xff\xfe", b"\xfe\xff")):  # in UTF-16 a zero at the end is half a letter
+        packet = packet.strip(b"\0 \t\r\n")
     builder = _PacketBuilder()
     parser = ET.XMLParser(target=builder)
     try:
-        parser.feed(packet.strip(b"\0 \t\r\n"))
+        parser.feed(packet)
         root = parser.close()
         ET.tostring(root)  # recursive: a packet that is nested too deeply must fail here, not when it is written
     except (ET.ParseError, ValueError, LookupError, RecursionError):
@@ -196,6 +198,8 @@ def _drop(rdf: ET.Element, unwanted: Callable[[str], bool]) -> bool:
         for name in [name for name in description.attrib if unwanted(name)]:
             del description.attrib[name]
             dropped = True
+        if not len(description) and set(description.attrib) <= {f"{{{_RDF}}}about"}:
+            rdf.remove(description)
     return dropped
 
 

@@ -16,7 +16,9 @@ class HasShape(Protocol):
     """A tensor or an array."""
 
     @property
-    def shape(self) -> Sequence[int]: ...
+    def shape(self) -> Sequence[int]:
+        """Size of each axis."""
+        ...
 
 
 def check_shapes(**named: tuple[HasShape, str]) -> dict[str, int]:

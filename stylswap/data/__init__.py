@@ -1,0 +1,1 @@
+"""From photos to batches of aligned faces."""

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save
 from stylswap.config import PrepareSettings
 from stylswap.data.faceset import FaceSet
 from stylswap.errors import PhotoError
-from stylswap.faces.align import crop_from_photo, rect_of_crop, reference_shape, scale_of, shifted, transform_points, warp
+from stylswap.faces.align import crop_from_photo, inverse, rect_of_crop, reference_shape, scale_of, shifted, transform_points, warp
 from stylswap.faces.batch import Face
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose, head_pose
@@ -154,7 +154,7 @@ class Preparer:
 
 def cut_crop(photo: Photo, crop_from_photo: FloatArray, size: int) -> torch.Tensor:
     """The aligned square of a face, (3, size, size); beyond the photo its edge is repeated."""
-    photo_from_crop = np.linalg.inv(crop_from_photo)
+    photo_from_crop = inverse(crop_from_photo)
     margin_px = 2 + int(np.ceil(2 / scale_of(crop_from_photo)))  # room for the anti-aliasing filter
     rect = rect_of_crop(photo_from_crop, size, margin_px=margin_px).clipped(photo.height, photo.width)
     region = photo.image(rect)

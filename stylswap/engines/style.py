@@ -63,6 +63,7 @@ class StyleRenderer:
     """A trained network, for use."""
 
     def __init__(self, network: nn.Module) -> None:
+        network.to(memory_format=torch.channels_last)
         self._network = network.eval().requires_grad_(False)
 
     @torch.inference_mode()
@@ -130,7 +131,7 @@ class StyleEngine:
         return faces.faces([row]).images[0].to(self._device)
 
     def _styles(self, row: int) -> dict[str, Tensor]:
-        """Style features for one input, (N, C, H, W) float16, by layer."""
+        """Style features for one input, (N, C, H, W) float16, channels last, by layer."""
         return self._style_bank.lookup(self._styles_of[row].tolist())
 
 

@@ -1,0 +1,1 @@
+"""Geometry of faces: detection, landmarks, alignment, masks, blending. Nothing is learned here."""

@@ -112,6 +112,11 @@ def grid_from_pixels(points: Tensor, height: int, width: int) -> Tensor:
     return (2.0 * points + 1.0) / size - 1.0
 
 
+def inverse(matrix: FloatArray) -> FloatArray:
+    """The way back: photo_from_crop of a crop_from_photo, (3, 3)."""
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
 def scale_of(matrix: FloatArray) -> float:
     """How many times longer a length is after the transform: the square root of the area factor."""
     return float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
@@ -152,7 +157,7 @@ def warp(
     if scale < 1.0:
         image, image_from_smaller = _shrink(image, scale)
         to_from_image = to_from_image @ image_from_smaller
-    image_from_to = np.linalg.inv(to_from_image)
+    image_from_to = inverse(to_from_image)
     height, width = size
     ys, xs = torch.meshgrid(
         torch.arange(height, dtype=torch.float64), torch.arange(width, dtype=torch.float64), indexing="ij"

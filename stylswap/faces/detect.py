@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -87,14 +87,25 @@ class FaceDetector:
         return [self._face(rgb_u8, found.rect, scale, found.confidence, "cnn") for found in self._cnn(picture, 0)]
 
     def _face(self, rgb_u8: npt.NDArray[np.uint8], box: Any, scale: float, score: float, detector: str) -> Face:
+        left, top, right, bottom = (side / scale for side in (box.left(), box.top(), box.right() + 1, box.bottom() + 1))
+        return Face(self._landmarks(rgb_u8, (left, top, right, bottom)), (left, top, right, bottom), float(score), detector)
+
+    def landmarks_in(self, rgb_u8: npt.NDArray[np.uint8], face: Face) -> Face:
+        """The landmarks of a changed photo, looked for in a known face's box.
+
+        Args:
+            rgb_u8: The upright photo, (H, W, 3) uint8 RGB.
+            face: Gives the box; its landmarks are not used.
+        """
+        return replace(face, landmarks=self._landmarks(rgb_u8, face.box))
+
+    def _landmarks(self, rgb_u8: npt.NDArray[np.uint8], box: tuple[float, float, float, float]) -> npt.NDArray[np.float64]:
         import dlib
 
-        left, top, right, bottom = (side / scale for side in (box.left(), box.top(), box.right() + 1, box.bottom() + 1))
+        left, top, right, bottom = (round(side) for side in box)
         # The predictor looks at the photo itself: landmarks of a large face are then exact to its own pixels.
-        whole = dlib.rectangle(round(left), round(top), round(right) - 1, round(bottom) - 1)
-        shape = self._predictor(rgb_u8, whole)
-        landmarks = np.array([[shape.part(i).x, shape.part(i).y] for i in range(shape.num_parts)], dtype=np.float64)
-        return Face(landmarks, (left, top, right, bottom), float(score), detector)
+        shape = self._predictor(rgb_u8, dlib.rectangle(left, top, right - 1, bottom - 1))
+        return np.array([[shape.part(i).x, shape.part(i).y] for i in range(shape.num_parts)], dtype=np.float64)
 
     @property
     def _hog(self) -> Any:

@@ -57,7 +57,7 @@ class LandmarkSegmenter:
     def _outline(self, landmarks: FloatArray) -> FloatArray:
         outline = face_outline(landmarks, self.forehead)
         centre = outline.mean(axis=0)
-        return centre + (outline - centre) * (1.0 - self.inset)
+        return np.asarray(centre + (outline - centre) * (1.0 - self.inset))
 
 
 def face_outline(landmarks: FloatArray, forehead: float) -> FloatArray:
@@ -84,14 +84,13 @@ def face_outline(landmarks: FloatArray, forehead: float) -> FloatArray:
     return np.concatenate([landmarks[JAW], arc])
 
 
-def _fill(outline: FloatArray, size: int) -> npt.NDArray[np.float64]:
+def _fill(outline: FloatArray, size: int) -> FloatArray:
     fine = size * _SUPERSAMPLING
-    rows, columns = polygon(
-        (outline[:, 1] + 0.5) * _SUPERSAMPLING - 0.5, (outline[:, 0] + 0.5) * _SUPERSAMPLING - 0.5, shape=(fine, fine)
-    )
+    x, y = ((outline[:, axis] + 0.5) * _SUPERSAMPLING - 0.5 for axis in (0, 1))
+    rows, columns = polygon(y, x, shape=(fine, fine))
     filled = np.zeros((fine, fine))
     filled[rows, columns] = 1.0
-    return filled.reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING).mean(axis=(1, 3))
+    return np.asarray(filled.reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING).mean(axis=(1, 3)))
 
 
 def _soften(mask: Tensor, sigma_px: float) -> Tensor:

@@ -1,0 +1,1 @@
+"""Frozen critics: networks that judge and are never trained."""

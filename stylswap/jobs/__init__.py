@@ -1,0 +1,1 @@
+"""The verbs: straight lines that call down into everything else."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stylswap.faces.align import rect_of_points, shifted, transform_points, warp
+from stylswap.faces.align import inverse, rect_of_points, shifted, transform_points, warp
 from stylswap.faces.blend import blend
 from stylswap.faces.colour import match_skin
 from stylswap.photo import Photo
@@ -48,13 +48,13 @@ def paste_crop(photo: Photo, output: Tensor, mask: Tensor, crop_from_photo: Floa
     used = torch.nonzero(mask[0] > 0).flip(-1).double().numpy()  # (P, 2) as x, y
     if len(used) == 0:
         return photo
-    photo_from_crop = np.linalg.inv(crop_from_photo)
+    photo_from_crop = inverse(crop_from_photo)
     bounds = np.array([used.min(axis=0) - 1.5, used.max(axis=0) + 1.5])
     corners = np.array([[x, y] for x in bounds[:, 0] for y in bounds[:, 1]])
     rect = rect_of_points(transform_points(photo_from_crop, corners), margin_px=1).clipped(photo.height, photo.width)
     if rect.is_empty:
         return photo
-    region_from_crop = np.linalg.inv(shifted(rect.top, rect.left)) @ photo_from_crop
+    region_from_crop = inverse(shifted(rect.top, rect.left)) @ photo_from_crop
     size = (rect.height, rect.width)
     region = photo.image(rect)
     patch = warp(output, region_from_crop, size, mode="bicubic").clamp(0, 1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ class PrepareReport:
         yaw_counts: Photos used for each bin of `YAW_BINS_DEG`.
         pitch_range_deg: 5th and 95th percentile.
         warnings: Sentences for the user.
+        mean_descriptor: Mean face descriptor of the identity's photos, (128,), None for faces of many people.
     """
 
     folder: str
@@ -48,11 +50,12 @@ class PrepareReport:
     duplicates: tuple[tuple[str, ...], ...] = ()
     yaw_counts: tuple[int, ...] = ()
     pitch_range_deg: tuple[float, float] = (0.0, 0.0)
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    mean_descriptor: tuple[float, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON types."""
-        bins = [f"{low}..{high}" for low, high in zip(YAW_BINS_DEG, YAW_BINS_DEG[1:], strict=False)]
+        bins = [f"{low}..{high}" for low, high in pairwise(YAW_BINS_DEG)]
         return {
             "folder": self.folder,
             "used": self.num_used,
@@ -116,8 +119,14 @@ def prepare_identity(
         warnings.append(
             f"only {len(faces)} usable photos; from {settings.prepare.few_photos} on, in many poses and expressions, results are better"
         )
-    report = _report(folder, faces, refused)
-    return stack_faces(faces), replace(report, duplicates=near_duplicates(faces), warnings=tuple(warnings))
+    mean = np.mean([_descriptor(face) for face in faces], axis=0)
+    report = replace(
+        _report(folder, faces, refused),
+        duplicates=near_duplicates(faces),
+        warnings=tuple(warnings),
+        mean_descriptor=tuple(round(float(value), 5) for value in mean),
+    )
+    return stack_faces(faces), report
 
 
 def _faces_of(folder: Path, preparer: Preparer, on_photo: OnPhoto | None) -> tuple[list[PreparedFace], list[Refused]]:

@@ -11,18 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from stylswap.errors import PhotoError, StylswapError
+from stylswap.errors import PhotoError, UsageError
 from stylswap.jobs.swapper import Swapped, Swapper, worker_pool
-from stylswap.photo import list_photos, write_photo
+from stylswap.photo import list_photos, output_name, write_photo
 from stylswap.training.journal import Journal
 
 JOURNAL_FILE: Final = "stylswap.jsonl"
 # Photos in memory at once. Enough to keep the workers busy, little enough for a thousand large photos.
 PHOTOS_AT_ONCE: Final = 8
-
-
-class UsageError(StylswapError):
-    """A request that contradicts itself."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +99,9 @@ def plan(photos: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
             raise UsageError(f"{path}: no such photo or folder")
         below = Path(path.name) if len(folders) > 1 and path.is_dir() else Path()
         found = [(one, out / below / one.relative_to(path)) for one in list_photos(path)] if path.is_dir() else [(path, out / path.name)]
-        for photo, output in found:
-            if path.is_dir() and out_resolved in photo.resolve().parents:
+        for photo, wished in found:
+            output = output_name(wished)
+            if path.is_dir() and out_resolved != path.resolve() and out_resolved in photo.resolve().parents:
                 continue
             if output.resolve() == photo.resolve():
                 raise UsageError(f"{photo}: --out {out} would overwrite the photo itself; give another folder")

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from stylswap.data.prepare import cut_crop
 from stylswap.engines.style import StyleRenderer
 from stylswap.errors import IdentityFileError, PhotoError, SettingsError, StylswapError, did_you_mean
 from stylswap.faces.align import crop_from_photo, transform_points
@@ -21,7 +22,6 @@ from stylswap.faces.blend import BLENDS
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose, head_pose
 from stylswap.faces.segment import LandmarkSegmenter, Segmenter
-from stylswap.data.prepare import cut_crop
 from stylswap.identity_file import IdentityFile, read_identity_file
 from stylswap.jobs.device import pick_device
 from stylswap.jobs.paste import PasteOptions, paste_crop
@@ -72,12 +72,14 @@ class SwappedFace:
         face: Where it was.
         pose: Head pose.
         output: The network's bare crop, (3, S, S) in [0, 1].
+        mask: What of the crop went into the photo, (1, S, S) in [0, 1].
         crop_from_photo: (3, 3).
     """
 
     face: Face
     pose: Pose
     output: torch.Tensor
+    mask: torch.Tensor
     crop_from_photo: FloatArray
 
 
@@ -87,6 +89,7 @@ class Swapped:
 
     Attributes:
         photo: The result; the photo as it was where nothing was swapped; None where it could not even be read.
+        original: The photo as it was; None where it could not be read.
         status: ``"swapped"``, ``"no_face"`` or ``"failed"``.
         reason: Why it was not swapped, else "".
         num_found: Faces that were found.
@@ -94,6 +97,7 @@ class Swapped:
     """
 
     photo: Photo | None
+    original: Photo | None
     status: str
     reason: str = ""
     num_found: int = 0
@@ -145,7 +149,7 @@ class Swapper:
         self._device = pick_device(device)
         self._detector = detector or FaceDetector(thorough=self.options.faces == "all")
         self._segmenter = segmenter or LandmarkSegmenter(softness=0.02)
-        self._renderer = StyleRenderer(_network_of(identity).to(self._device, memory_format=torch.channels_last))
+        self._renderer = StyleRenderer(_network_of(identity).to(self._device))
 
     @classmethod
     def load(cls, identity: str | Path, *, options: SwapOptions | None = None, device: str = "auto") -> Swapper:
@@ -187,7 +191,7 @@ class Swapper:
             photos: As in `swap`.
             pool: Threads for reading, detecting and blending; see `worker_pool`.
         """
-        run: Callable[[Callable[[T], R], Iterable[T]], Iterable[R]] = pool.map if pool is not None else map  # type: ignore[assignment]
+        run: Callable[[Callable[[T], R], Iterable[T]], Iterable[R]] = pool.map if pool is not None else map
         aligned = list(run(self._align, photos))
         batches = [item.faces for item in aligned if isinstance(item, _Aligned) and item.faces is not None]
         outputs = iter(self._render(batches))
@@ -204,7 +208,7 @@ class Swapper:
             matrices = [self._matrix(face) for face in chosen]
             return _Aligned(opened, found, matrices, self._cut(opened, chosen, matrices))
         except StylswapError as error:
-            return Swapped(None, "failed", str(error))
+            return Swapped(None, None, "failed", str(error))
 
     def _matrix(self, face: Face) -> FloatArray:
         alignment = self.identity.alignment
@@ -235,15 +239,16 @@ class Swapper:
         if isinstance(aligned, Swapped):
             return aligned
         if outputs is None or aligned.faces is None:
-            return Swapped(aligned.photo, "no_face", "no face found", 0)
+            return Swapped(aligned.photo, aligned.photo, "no_face", "no face found")
         photo, swapped = aligned.photo, []
         options = PasteOptions(self.options.blend, self.options.colour)
         # The largest face comes last, so that where masks meet it is the one in front.
         for index in reversed(range(len(outputs))):
             matrix, face = aligned.matrices[index], aligned.found[index]
-            photo = paste_crop(photo, outputs[index], aligned.faces.masks[index], matrix, options)
-            swapped.append(SwappedFace(face, head_pose(face.landmarks), outputs[index], matrix))
-        return Swapped(photo, "swapped", "", len(aligned.found), tuple(reversed(swapped)))
+            mask = aligned.faces.masks[index]
+            photo = paste_crop(photo, outputs[index], mask, matrix, options)
+            swapped.append(SwappedFace(face, head_pose(face.landmarks), outputs[index], mask, matrix))
+        return Swapped(photo, aligned.photo, "swapped", "", len(aligned.found), tuple(reversed(swapped)))
 
 
 def worker_pool(num_threads: int) -> ThreadPoolExecutor:

@@ -12,57 +12,35 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
+from torch import Tensor
 
-from stylswap.config import Settings, load_settings, to_toml
+from stylswap.config import Settings
 from stylswap.data.batches import batch_rows
 from stylswap.data.faceset import FaceSet
 from stylswap.engines.style import StyleEngine, StyleOptions, StyleRenderer
 from stylswap.errors import FaceSetError, RunError
 from stylswap.faces.align import reference_shape
+from stylswap.faces.batch import FaceBatch
 from stylswap.features.vgg import VGG
-from stylswap.identity_file import IdentityCard, IdentityFile
-from stylswap.jobs.device import pick_device
+from stylswap.identity_file import IdentityFile
+from stylswap.jobs.device import pick_device, pick_precision
 from stylswap.jobs.prepare import OnPhoto, PrepareReport, prepare_identity, prepare_inputs
+from stylswap.jobs.run_folder import TrainRequest, open_run
 from stylswap.networks import SwapNetwork, build_network
 from stylswap.photo import write_png
+from stylswap.report import write_train_report
 from stylswap.sheets import contact_sheet
 from stylswap.storage import write_atomically
 from stylswap.training.checkpoint import load_checkpoint
+from stylswap.training.journal import Journal
 from stylswap.training.loop import Loop
 from stylswap.training.schedule import Budget
-from stylswap.training.session import Pace, Progress, Session
+from stylswap.training.session import JOURNAL_FILE, Pace, Progress, Session
 from stylswap.version import __version__
 
-SETTINGS_FILE: Final = "settings.toml"
-RUN_FILE: Final = "run.json"
 GIB: Final = 2**30
 # Kept free at the end of a time budget for the last checkpoint, sheet and identity file.
 RESERVE_SECONDS: Final = 2.0
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    """What a training is asked to do.
-
-    Attributes:
-        identity: Folder with the identity's photos.
-        faces: Folder with faces of many people.
-        out: The identity file to write.
-        card: Who it is, and who consented.
-        settings: What is computed.
-        run: Run folder.
-        minutes: Time budget, over all resumptions; replaces ``training.steps``.
-        device: As in `pick_device`.
-    """
-
-    identity: Path
-    faces: Path
-    out: Path
-    card: IdentityCard
-    settings: Settings
-    run: Path
-    minutes: float | None = None
-    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -99,7 +77,7 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     """Prepare both folders, train, write the identity file.
 
     Args:
-        request: What to do; for a resumption see `request_from_run`.
+        request: What to do; for a resumption see `stylswap.jobs.run_folder.request_from_run`.
         events: Callbacks.
         resume: Go on from the newest checkpoint of ``request.run``.
 
@@ -111,13 +89,21 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     """
     events = events or TrainEvents()
     device = pick_device(request.device)
-    _open_run(request, resume=resume)
+    open_run(request, resume=resume)
     identity, inputs, reports = _prepare(request, events)
     held_out, inputs = _hold_out(inputs, request.settings.training.held_out)
     engine, network = _build(request.settings, inputs, identity, device)
     settings = request.settings.training
     loop = Loop(engine, {"network": request.settings.loss.weights.model_dump()}, gradient_norm=settings.gradient_norm)
     data_hash = _data_hash(identity, inputs)
+    faces = held_out.faces(range(len(held_out))).to(device)
+
+    def draw_sheet(step: int) -> None:
+        path = request.run / f"sheet-{step:06d}.png"
+        write_png(_sheet(network, faces), path)
+        if events.on_sheet is not None:
+            events.on_sheet(path)
+
     session = Session(
         loop,
         lambda step: inputs.batch(batch_rows(inputs.num_rows, settings.batch_size, seed=request.settings.seed, step=step)),
@@ -129,65 +115,16 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
         header={"data": data_hash},
         elapsed_seconds=_resume(request.run, loop, data_hash) if resume else 0.0,
         on_step=events.on_step,
-        draw_sheet=lambda step: _draw_sheet(request.run, step, network, held_out, device, events),
+        draw_sheet=draw_sheet,
     )
     finished = session.run()
-    _draw_sheet(request.run, loop.step_number, network, held_out, device, events)
-    if finished:
-        _identity_file(request, network, reports, loop.step_number, session, device).write(request.out)
+    draw_sheet(loop.step_number)
     out = request.out if finished else None
-    return Trained(out, request.run, loop.step_number, session.elapsed_seconds, not finished, session.recent_terms())
-
-
-def request_from_run(run: Path, *, minutes: float | None = None, device: str = "auto") -> TrainRequest:
-    """The request that a run folder was started with.
-
-    Args:
-        run: The run folder.
-        minutes: A new time budget, or None for the old one.
-        device: As in `pick_device`.
-
-    Raises:
-        RunError: If the folder is not a run folder.
-    """
-    try:
-        facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
-        return TrainRequest(
-            Path(facts["identity"]),
-            Path(facts["faces"]),
-            Path(facts["out"]),
-            IdentityCard(**facts["card"]),
-            load_settings(run / SETTINGS_FILE),
-            run,
-            minutes if minutes is not None else facts["minutes"],
-            device,
-        )
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{run}: not a run folder that can be resumed ({error})") from error
-
-
-def _open_run(request: TrainRequest, *, resume: bool) -> None:
-    """Make the run folder and find out now, not after an hour, that something cannot be written."""
-    if not resume and (request.run / RUN_FILE).exists():
-        raise RunError(f"{request.run}: holds another run; resume it with --resume {request.run}, or give another --run folder")
-    facts = {
-        "identity": str(request.identity.resolve()),
-        "faces": str(request.faces.resolve()),
-        "out": str(request.out.resolve()),
-        "card": vars(request.card),
-        "minutes": request.minutes,
-        "version": __version__,
-    }
-    try:
-        for folder in (request.run, request.out.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".stylswap-probe"
-            probe.touch()
-            probe.unlink()
-        write_atomically(request.run / RUN_FILE, json.dumps(facts, indent=1, ensure_ascii=False).encode())
-        write_atomically(request.run / SETTINGS_FILE, to_toml(request.settings).encode())
-    except OSError as error:
-        raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error
+    if out is not None:
+        _identity_file(request, network, reports, _training_facts(loop, session, device)).write(out)
+    trained = Trained(out, request.run, loop.step_number, session.elapsed_seconds, not finished, session.recent_terms())
+    _write_report(request, reports, trained, device)
+    return trained
 
 
 def _prepare(request: TrainRequest, events: TrainEvents) -> tuple[FaceSet, FaceSet, list[PrepareReport]]:
@@ -219,7 +156,7 @@ def _build(settings: Settings, inputs: FaceSet, identity: FaceSet, device: torch
     num_faces = min(style.num_faces, identity.num_rows)
     engine = StyleEngine(
         network,
-        VGG.load(device=device),
+        VGG.load(device=device, precision=pick_precision(settings.training.precision, device)),
         inputs,
         identity,
         style=StyleOptions(style.layers, num_faces, style.radius, style.patch),
@@ -236,18 +173,25 @@ def _budget(request: TrainRequest) -> Budget:
     return Budget(seconds=max(request.minutes * 60 - RESERVE_SECONDS, 1.0))
 
 
-def _draw_sheet(
-    run: Path, step: int, network: SwapNetwork, held_out: FaceSet, device: torch.device, events: TrainEvents
-) -> None:
-    """Input, output, and the output inside the face mask, for the held-out faces."""
-    faces = held_out.faces(range(len(held_out)))
-    output = StyleRenderer(network).render(faces.to(device)).images.cpu()
+def _sheet(network: SwapNetwork, faces: FaceBatch) -> Tensor:
+    """Input, output, and the output inside the face mask, one line each."""
+    output = StyleRenderer(network).render(faces).images
     network.train().requires_grad_(True)
     composite = faces.masks * output + (1 - faces.masks) * faces.images
-    path = run / f"sheet-{step:06d}.png"
-    write_png(contact_sheet([faces.images, output, composite]), path)
-    if events.on_sheet is not None:
-        events.on_sheet(path)
+    return contact_sheet([faces.images.cpu(), output.cpu(), composite.cpu()])
+
+
+def _write_report(request: TrainRequest, reports: list[PrepareReport], trained: Trained, device: torch.device) -> None:
+    write_train_report(
+        request.run,
+        name=request.card.name,
+        settings=request.settings.model_dump(mode="json"),
+        prepared=[report.as_json() for report in reports],
+        journal=Journal(request.run / JOURNAL_FILE).read(),
+        seconds=trained.seconds,
+        device=str(device),
+        identity_file=trained.out,
+    )
 
 
 def _data_hash(*sets: FaceSet) -> str:
@@ -262,13 +206,20 @@ def _resume(run: Path, loop: Loop, data_hash: str) -> float:
     return float(header["elapsed_seconds"])
 
 
+def _training_facts(loop: Loop, session: Session, device: torch.device) -> dict[str, Any]:
+    return {
+        "steps": loop.step_number,
+        "seconds": round(session.elapsed_seconds, 1),
+        "device": str(device),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "last_terms": {name: round(value, 5) for name, value in session.recent_terms().items()},
+    }
+
+
 def _identity_file(
-    request: TrainRequest,
-    network: SwapNetwork,
-    reports: list[PrepareReport],
-    steps: int,
-    session: Session,
-    device: torch.device,
+    request: TrainRequest, network: SwapNetwork, reports: list[PrepareReport], training: dict[str, Any]
 ) -> IdentityFile:
     settings = request.settings
     return IdentityFile(
@@ -280,19 +231,12 @@ def _identity_file(
         card=request.card,
         settings=settings.model_dump(mode="json"),
         data={"identity": _summary(reports[0]), "faces": _summary(reports[1])},
-        training={
-            "steps": steps,
-            "seconds": round(session.elapsed_seconds, 1),
-            "device": str(device),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "last_terms": {name: round(value, 5) for name, value in session.recent_terms().items()},
-        },
+        training=training,
         version=__version__,
     )
 
 
 def _summary(report: PrepareReport) -> dict[str, Any]:
     facts = report.as_json()
-    return {"photos": facts["used"], "refused": len(facts["refused"]), "yaw_deg": facts["yaw_deg"]}
+    summary = {"photos": facts["used"], "refused": len(facts["refused"]), "yaw_deg": facts["yaw_deg"]}
+    return summary if report.mean_descriptor is None else {**summary, "mean_descriptor": list(report.mean_descriptor)}

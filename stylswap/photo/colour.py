@@ -96,6 +96,11 @@ def u8_from_samples(samples: Samples) -> npt.NDArray[np.uint8]:
     return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
+def packed(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array in C order; where a side is 1, NumPy calls any strides contiguous, which imagecodecs does not."""
+    return np.ascontiguousarray(samples).ravel().reshape(samples.shape)
+
+
 def srgb_from_cmyk(picture: Image.Image, icc: bytes | None) -> Image.Image:
     """A CMYK picture as sRGB, through its profile where it has one that works."""
     if icc is not None and icc[16:20] == b"CMYK":
@@ -116,7 +121,7 @@ def _srgb() -> bytes:
 def _transform(values: npt.NDArray[Any], given: bytes, wanted: bytes, num_out: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Run Little CMS from one profile to another over (..., 1 or 3) values; out comes (..., num_out)."""
     spaces, num_in = {1: "gray", 3: "rgb"}, values.shape[-1]
-    flat = np.ascontiguousarray(values).reshape(1, -1, num_in)
+    flat = packed(values.reshape(1, -1, num_in))
     converted = imagecodecs.cms_transform(
         flat[..., 0] if num_in == 1 else flat,
         given,

@@ -28,7 +28,7 @@ _TURNS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Photo:
     """A photo. It never changes: `with_patch` makes a new one.
 
@@ -51,6 +51,10 @@ class Photo:
     metadata: Metadata
     coding: Coding
     profile: bytes | None
+
+    def __repr__(self) -> str:
+        """Short: samples and metadata fill pages."""
+        return f"<Photo {self.file_format}, {self.height} x {self.width} px (height x width), {self.samples.dtype}>"
 
     @property
     def file_format(self) -> str:
@@ -122,9 +126,7 @@ class Photo:
         return upright[rect.top : rect.bottom, rect.left : rect.right]
 
 
-def make_photo(
-    samples: Samples, coding: Coding, metadata: Metadata, *, orientation: int = 1, num_colours: int | None = None
-) -> Photo:
+def make_photo(samples: Samples, coding: Coding, metadata: Metadata, *, orientation: int = 1, num_colours: int | None = None) -> Photo:
     """Put a photo together.
 
     Args:

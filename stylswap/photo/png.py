@@ -12,11 +12,10 @@ import zlib
 from collections.abc import Iterator
 
 import imagecodecs
-import numpy as np
 
 from stylswap.photo import exif
 from stylswap.photo.coding import Metadata, PngCoding
-from stylswap.photo.colour import Samples
+from stylswap.photo.colour import Samples, packed
 from stylswap.photo.photo import Photo, make_photo
 from stylswap.photo.resources import clean_resources
 from stylswap.provenance import clean_xmp
@@ -69,7 +68,7 @@ def encode(photo: Photo, xmp: bytes | None) -> bytes:
 
 def encode_samples(samples: Samples) -> bytes:
     """A PNG without metadata from (H, W, C)."""
-    coded = imagecodecs.png_encode(np.ascontiguousarray(samples[..., 0] if samples.shape[2] == 1 else samples), level=_LEVEL)
+    coded = imagecodecs.png_encode(packed(samples[..., 0] if samples.shape[2] == 1 else samples), level=_LEVEL)
     return bytes(coded)
 
 

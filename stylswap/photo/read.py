@@ -54,9 +54,7 @@ def read_photo(path: Path, *, size_limit_mp: float = 100.0) -> Photo:
     except Exception as error:  # as above
         raise PhotoError(f"{path} cannot be read as {name}: {_reason(error)}") from error
     if {photo.height, photo.width} != {height, width}:
-        raise PhotoError(
-            f"{path}: its header says {width} x {height} px, decoded are {photo.width} x {photo.height}; it is damaged"
-        )
+        raise PhotoError(f"{path}: its header says {width} x {height} px, decoded are {photo.width} x {photo.height}; it is damaged")
     return photo
 
 

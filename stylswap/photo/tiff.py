@@ -1,17 +1,18 @@
 """TIFF: samples by tifffile, which knows 16 bits and every compression; the tags around them are copied here.
 
 tifffile writes the samples; then the directory of tags is written once more behind them, with the photo's own tags, EXIF and GPS.
-Kinds that tifffile leaves raw (palettes, CMYK, YCbCr, Lab, one bit) go through Pillow and become RGB or grey of 8 bits.
+Palettes, CMYK and YCbCr become RGB, grey of less than 8 bits becomes grey of 8: samples that a patch can change.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
 import tifffile
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from stylswap.photo import exif, tags
 from stylswap.photo.coding import Metadata, TiffCoding
@@ -23,6 +24,18 @@ from stylswap.provenance import clean_xmp
 _COMPRESSIONS = {1: None, 5: "lzw", 8: "adobe_deflate", 32946: "adobe_deflate", 32773: "packbits"}
 _REDUCED_OR_MASK = 1 | 4
 _DNG_VERSION, _SUBFILE, _OFFSETS = 50706, 254, ((273, 279), (324, 325))
+_PHOTOMETRIC = tifffile.PHOTOMETRIC
+_BITS: dict[
+    int, tuple[int, ...]
+] = {  # of a sample, by what the samples mean; YCbCr is only read as JPEG inside, whose decoder makes RGB of it
+    _PHOTOMETRIC.MINISBLACK: (1, 2, 4, 8, 16),
+    _PHOTOMETRIC.MINISWHITE: (1, 2, 4, 8, 16),
+    _PHOTOMETRIC.PALETTE: (1, 2, 4, 8),
+    _PHOTOMETRIC.RGB: (8, 16),
+    _PHOTOMETRIC.SEPARATED: (8,),
+    _PHOTOMETRIC.YCBCR: (8,),
+}
+_JPEGS = (6, 7)
 _MAX_CHANNELS, _MAX_PAGES = 8, 64
 
 
@@ -37,20 +50,16 @@ def decode(data: bytes) -> Photo:
     first = tags.read_directory(data, structure.first, structure)
     _refuse(data, first, structure)
     metadata = _metadata(data, first, structure)
-    plain = _plain_samples(data)
-    if plain is not None:
-        samples, num_colours = plain
-        extra = tags.numbers(data, first.tags.get(338), structure)
-        coding = TiffCoding(*_compression(data, first, structure), (extra + (0,) * _MAX_CHANNELS)[: samples.shape[2] - num_colours])
-        turned = exif.orientation(metadata.exif)
-        return make_photo(samples, coding, metadata, orientation=turned, num_colours=num_colours)
-    picture = _other_samples(data, metadata.icc)
-    if picture.mode == "RGB":
-        metadata = replace(metadata, icc=metadata.icc if (metadata.icc or b"")[16:20] == b"RGB " else None)
-    coding = TiffCoding(extra_samples=(2,) if picture.mode in ("LA", "RGBA") else ())
-    # Pillow has turned the picture upright.
-    metadata = replace(metadata, exif=exif.turned_upright(metadata.exif) if metadata.exif else None)
-    return make_photo(np.asarray(picture), coding, metadata)
+    with tifffile.TiffFile(BytesIO(data)) as file:
+        page = file.pages[0]
+        assert isinstance(page, tifffile.TiffPage)
+        samples, num_colours = _samples(page, metadata.icc)
+    if page.photometric == _PHOTOMETRIC.SEPARATED:
+        metadata = replace(metadata, icc=None)
+    extra = tags.numbers(data, first.tags.get(338), structure) + (0,) * _MAX_CHANNELS
+    coding = TiffCoding(*_compression(data, first, structure), extra[: samples.shape[2] - num_colours])
+    turned = exif.orientation(metadata.exif)
+    return make_photo(samples, coding, metadata, orientation=turned, num_colours=num_colours)
 
 
 def encode(photo: Photo, xmp: bytes | None) -> bytes:
@@ -99,40 +108,33 @@ def _refuse(data: bytes, first: tags.Directory, structure: tags.Structure) -> No
         raise ValueError(f"it has {pages} pages; stylswap edits single photos, so save each page as a photo of its own")
 
 
-def _plain_samples(data: bytes) -> tuple[Samples, int] | None:
-    """(H, W, C) and the number of colours, for grey and RGB of 8 or 16 bits; None for other kinds."""
-    with tifffile.TiffFile(BytesIO(data)) as file:
-        page = file.pages[0]
-        assert isinstance(page, tifffile.TiffPage)
-        kinds = {tifffile.PHOTOMETRIC.MINISBLACK: 1, tifffile.PHOTOMETRIC.MINISWHITE: 1, tifffile.PHOTOMETRIC.RGB: 3}
-        num_colours = kinds.get(tifffile.PHOTOMETRIC(page.photometric), 0)
-        if not num_colours or page.dtype not in (np.uint8, np.uint16) or page.bitspersample not in (8, 16):
-            return None
-        if not num_colours <= page.samplesperpixel <= _MAX_CHANNELS or page.imagedepth != 1:
-            raise ValueError(
-                f"it has {page.samplesperpixel} channels, {page.imagedepth} deep; photos have up to {_MAX_CHANNELS}, 1 deep"
-            )
-        samples = page.asarray(maxworkers=1)
-        if page.axes.startswith("S"):  # one plane after the other
-            samples = samples.transpose(1, 2, 0)
-        samples = samples.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
-        samples = samples.astype(samples.dtype.newbyteorder("="), order="C", copy=True)
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            samples[..., 0] = np.iinfo(samples.dtype).max - samples[..., 0]
-        return samples, num_colours
-
-
-def _other_samples(data: bytes, icc: bytes | None) -> Image.Image:
-    """A picture of mode L, LA, RGB or RGBA from the kinds that Pillow knows."""
-    with TiffImagePlugin.TiffImageFile(BytesIO(data)) as picture:
-        picture.load()
-        if picture.mode == "CMYK":
-            return srgb_from_cmyk(picture, icc)
-        wanted = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBX": "RGB", "RGBA": "RGBA"}
-        wanted |= {"YCbCr": "RGB", "LAB": "RGB"}
-        if picture.mode not in wanted:
-            raise ValueError(f"its samples ({picture.mode}) are of a kind that stylswap does not read; save it with 8 or 16 bits")
-        return picture.convert(wanted[picture.mode])
+def _samples(page: tifffile.TiffPage, icc: bytes | None) -> tuple[Samples, int]:
+    """(H, W, C) of 8 or 16 bits, and the number of colours, 1 or 3; CMYK and palettes become RGB of 8 bits."""
+    kind, bits = page.photometric, page.bitspersample
+    if page.samplesperpixel > _MAX_CHANNELS or page.imagedepth != 1:
+        raise ValueError(f"it has {page.samplesperpixel} channels, {page.imagedepth} deep; photos have up to {_MAX_CHANNELS}, 1 deep")
+    is_raw_ycbcr = kind == _PHOTOMETRIC.YCBCR and page.compression not in _JPEGS
+    if page.sampleformat != tifffile.SAMPLEFORMAT.UINT or bits not in _BITS.get(kind, ()) or is_raw_ycbcr:
+        raise ValueError("its samples are of a kind that stylswap does not read; save it as grey, RGB or CMYK of 8 or 16 bits")
+    if len(page.dataoffsets) != math.prod(page.chunked) or not all(page.databytecounts):
+        raise ValueError("parts of its picture are missing; the file is damaged")  # tifffile would leave them black
+    samples = page.asarray(maxworkers=1)
+    if page.axes.startswith("S"):  # one plane after the other
+        samples = samples.transpose(1, 2, 0)
+    samples = samples.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
+    if kind == _PHOTOMETRIC.PALETTE:
+        # (2 ** bits, 3); the upper byte is right for writers that multiply by 257 and for those that multiply by 256.
+        colours = (np.asarray(page.colormap, np.uint16) >> 8).astype(np.uint8).T
+        return colours[samples[..., 0]], 3
+    if kind == _PHOTOMETRIC.SEPARATED:
+        cmyk = Image.frombytes("CMYK", (page.imagewidth, page.imagelength), samples[..., :4].tobytes())
+        return np.asarray(srgb_from_cmyk(cmyk, icc)), 3
+    samples = samples.astype(np.uint8 if bits <= 8 else np.uint16, order="C", copy=True)
+    if bits < 8:
+        samples *= 255 // (2**bits - 1)
+    if kind == _PHOTOMETRIC.MINISWHITE:
+        samples[..., 0] = np.iinfo(samples.dtype).max - samples[..., 0]
+    return samples, 1 if kind in (_PHOTOMETRIC.MINISWHITE, _PHOTOMETRIC.MINISBLACK) else 3
 
 
 def _compression(data: bytes, first: tags.Directory, structure: tags.Structure) -> tuple[str | None, bool]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -21,22 +20,38 @@ class PhaseLike(Protocol):
     """One optimiser's turn in a step; see `stylswap.engines.style.Phase`."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Prefixes its terms."""
+        ...
+
     @property
-    def parameters(self) -> Sequence[nn.Parameter]: ...
+    def parameters(self) -> Sequence[nn.Parameter]:
+        """What this turn changes."""
+        ...
+
     @property
-    def terms(self) -> Callable[[Any, Collection[str]], dict[str, Tensor]]: ...
+    def terms(self) -> Callable[[Any, Collection[str]], dict[str, Tensor]]:
+        """Wanted names -> one number per face, (B,) each, unweighted."""
+        ...
 
 
 class Engine(Protocol):
     """What is trained, and its named loss terms."""
 
     @property
-    def trained(self) -> nn.ModuleDict: ...
+    def trained(self) -> nn.ModuleDict:
+        """Exactly what a checkpoint holds."""
+        ...
+
     @property
-    def phases(self) -> Sequence[PhaseLike]: ...
+    def phases(self) -> Sequence[PhaseLike]:
+        """One or more turns a step."""
+        ...
+
     @property
-    def term_names(self) -> Mapping[str, frozenset[str]]: ...
+    def term_names(self) -> Mapping[str, frozenset[str]]:
+        """The terms of each phase."""
+        ...
 
 
 class Tick(NamedTuple):
@@ -114,7 +129,7 @@ class Loop:
         optimiser.zero_grad(set_to_none=True)
         if not torch.isfinite(total):
             return math.nan, False
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         norm = float(nn.utils.clip_grad_norm_(phase.parameters, self._gradient_norm))
         if not math.isfinite(norm):
             return norm, False

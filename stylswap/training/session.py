@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
+from stylswap.errors import TrainingError
 from stylswap.training.checkpoint import save_checkpoint
 from stylswap.training.journal import Journal
 from stylswap.training.loop import Loop, Tick
@@ -154,14 +155,20 @@ class Session:
 
     def _save(self) -> None:
         header = {**self._header, "step": self._loop.step_number, "elapsed_seconds": self.elapsed_seconds}
-        save_checkpoint(self._run, self._loop.state(), header)
+        try:
+            save_checkpoint(self._run, self._loop.state(), header)
+        except OSError as error:
+            raise TrainingError(
+                f"{self._run}: the checkpoint of step {self._loop.step_number} cannot be written ({error.strerror}); "
+                "the one before it is whole: make room, then go on with --resume"
+            ) from error
 
 
 @contextmanager
 def _listen_for_ctrl_c(session: Session) -> Iterator[None]:
     """The first Ctrl-C ends the session after its step; a second one is the usual KeyboardInterrupt."""
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
         session.ask_to_stop()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -70,10 +72,21 @@ def exif_block(order: str = "<", orientation: int = 1, *, dpi: int = 300) -> byt
     def rationals(*values: int) -> tuple[int, int, bytes]:
         return 5, len(values), b"".join(struct.pack(order + "II", value, 1) for value in values)
 
-    exif = {0x9003: text("2021:06:05 04:03:02"), 0x927C: (7, len(MAKER_NOTE), MAKER_NOTE), 0xA002: long(WIDTH), 0xA003: long(HEIGHT)}
+    exif = {
+        0x9003: text("2021:06:05 04:03:02"),
+        0x927C: (7, len(MAKER_NOTE), MAKER_NOTE),
+        0xA002: long(WIDTH),
+        0xA003: long(HEIGHT),
+    }
     exif[0x829A] = rationals(125)
     gps = {1: text("N"), 2: rationals(50, 5, 12), 3: text("E"), 4: rationals(14, 25, 7)}
-    first = {0x10F: text("Maker"), 0x110: text("Model Å"), 0x112: short(orientation), 0x13B: text("Artist"), 0x8298: text("Copyright")}
+    first = {
+        0x10F: text("Maker"),
+        0x110: text("Model Å"),
+        0x112: short(orientation),
+        0x13B: text("Artist"),
+        0x8298: text("Copyright"),
+    }
     first |= {0x11A: rationals(dpi), 0x11B: rationals(dpi), 0x128: short(2), 0x8769: long(0), 0x8825: long(0)}
     exif_at = 8 + len(_directory(first, order, 8))
     gps_at = exif_at + len(_directory(exif, order, exif_at))
@@ -86,15 +99,17 @@ def exif_block(order: str = "<", orientation: int = 1, *, dpi: int = 300) -> byt
     return header + body + _directory(gps, order, gps_at) + _directory(second, order, thumbnail_at) + thumbnail()
 
 
+@functools.cache  # a profile holds the second of its making
 def icc_profile(name: str = "adobergb") -> bytes:
     """A profile whose colours are not sRGB's: Adobe RGB, P3 (with a plain gamma of 2.2), or grey with a gamma of 1.8."""
-    import imagecodecs
-
     if name == "p3":
-        return imagecodecs.cms_profile("rgb", whitepoint=[0.3127, 0.329, 1], primaries=[0.68, 0.32, 1, 0.265, 0.69, 1, 0.15, 0.06, 1], gamma=2.2)
+        return imagecodecs.cms_profile(
+            "rgb", whitepoint=[0.3127, 0.329, 1], primaries=[0.68, 0.32, 1, 0.265, 0.69, 1, 0.15, 0.06, 1], gamma=2.2
+        )
     return imagecodecs.cms_profile("gray", whitepoint=[0.3127, 0.329, 1], gamma=1.8) if name == "gray" else imagecodecs.cms_profile(name)
 
 
+@functools.cache
 def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -134,7 +149,6 @@ def full_jpeg(orientation: int = 1, order: str = "<", **settings: object) -> byt
         (0xE1, b"Exif\0\0" + exif_block(order, orientation)),
         (0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP),
         (0xE1, b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + bytes(8) + b"GImage:Data of the photo before"),
-        (0xE2, b"MPF\0 pictures behind this one"),
         (0xEB, b"JP content credentials with a thumbnail"),
         (0xED, b"Photoshop 3.0\0" + resources()),
         (0xFE, "a comment, café".encode()),

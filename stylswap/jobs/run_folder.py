@@ -1,0 +1,97 @@
+"""What a training is asked to do, and the run folder that remembers it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stylswap.config import Settings, load_settings, to_toml
+from stylswap.errors import RunError
+from stylswap.identity_file import IdentityCard
+from stylswap.storage import write_atomically
+from stylswap.version import __version__
+
+SETTINGS_FILE: Final = "settings.toml"
+RUN_FILE: Final = "run.json"
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What a training is asked to do.
+
+    Attributes:
+        identity: Folder with the identity's photos.
+        faces: Folder with faces of many people.
+        out: The identity file to write.
+        card: Who it is, and who consented.
+        settings: What is computed.
+        run: Run folder.
+        minutes: Time budget, over all resumptions; replaces ``training.steps``.
+        device: As in `pick_device`.
+    """
+
+    identity: Path
+    faces: Path
+    out: Path
+    card: IdentityCard
+    settings: Settings
+    run: Path
+    minutes: float | None = None
+    device: str = "auto"
+
+
+def request_from_run(run: Path, *, minutes: float | None = None, device: str = "auto") -> TrainRequest:
+    """The request that a run folder was started with.
+
+    Args:
+        run: The run folder.
+        minutes: A new time budget, or None for the old one.
+        device: As in `pick_device`.
+
+    Raises:
+        RunError: If the folder is not a run folder.
+    """
+    try:
+        facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+        return TrainRequest(
+            Path(facts["identity"]),
+            Path(facts["faces"]),
+            Path(facts["out"]),
+            IdentityCard(**facts["card"]),
+            load_settings(run / SETTINGS_FILE),
+            run,
+            minutes if minutes is not None else facts["minutes"],
+            device,
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run}: not a run folder that can be resumed ({error})") from error
+
+
+def open_run(request: TrainRequest, *, resume: bool) -> None:
+    """Make the run folder and find out now, not after an hour, that something cannot be written.
+
+    Raises:
+        RunError: If the folder holds another run, or it or the output's folder cannot be written.
+    """
+    if not resume and (request.run / RUN_FILE).exists():
+        raise RunError(f"{request.run}: holds another run; resume it with --resume {request.run}, or give another --run folder")
+    facts = {
+        "identity": str(request.identity.resolve()),
+        "faces": str(request.faces.resolve()),
+        "out": str(request.out.resolve()),
+        "card": vars(request.card),
+        "minutes": request.minutes,
+        "version": __version__,
+    }
+    try:
+        for folder in (request.run, request.out.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".stylswap-probe"
+            probe.touch()
+            probe.unlink()
+        write_atomically(request.run / RUN_FILE, json.dumps(facts, indent=1, ensure_ascii=False).encode())
+        write_atomically(request.run / SETTINGS_FILE, to_toml(request.settings).encode())
+    except OSError as error:
+        raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,247 @@
+"""Swapping as a job: photos in, photos out, one status each."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylswap.errors import PhotoError, SettingsError, UsageError
+from stylswap.jobs.swap import JOURNAL_FILE, plan, swap_photos
+from stylswap.jobs.swapper import SwapOptions, Swapper
+from stylswap.photo import from_array, read_photo
+from stylswap.provenance import read_mark
+from tests.jobs.conftest import EXAMPLES
+
+PHOTOS = sorted((EXAMPLES / "photos").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def swapper(tiny_identity: Path) -> Swapper:
+    return Swapper.load(tiny_identity, device="cpu")
+
+
+@pytest.fixture
+def strong(tiny_identity: Path) -> Swapper:
+    """A swapper whose output differs from the input everywhere: two steps of training change next to nothing."""
+    strong = Swapper.load(tiny_identity, device="cpu", options=SwapOptions(blend="none", faces="all"))
+
+    class Inverted:
+        def render(self, faces):
+            from stylswap.engines.style import Rendered
+
+            return Rendered(1 - faces.images)
+
+    strong._renderer = Inverted()
+    return strong
+
+
+def png_of(path: Path, out: Path) -> Path:
+    Image.open(path).convert("RGB").save(out)
+    return out
+
+
+def test_one_photo(swapper: Swapper) -> None:
+    swapped = swapper.swap(PHOTOS[0])
+    assert swapped.status == "swapped"
+    assert swapped.num_found == 1
+    assert swapped.photo is not None
+    before, after = read_photo(PHOTOS[0]), swapped.photo
+    assert (after.height, after.width) == (before.height, before.width)
+    assert swapped.faces[0].output.shape == (3, 64, 64)
+    assert abs(swapped.faces[0].pose.roll_deg) < 45
+
+
+def test_path_photo_and_array_give_the_same(swapper: Swapper) -> None:
+    photo = read_photo(PHOTOS[1])
+    results = [swapper.swap(given).photo for given in (PHOTOS[1], str(PHOTOS[1]), photo, photo.rgb_u8().copy())]
+    first = results[0].rgb_u8()
+    assert all(np.array_equal(first, result.rgb_u8()) for result in results)
+
+
+def test_pixels_outside_the_mask_stay_bit_for_bit(strong: Swapper, tmp_path: Path) -> None:
+    path = png_of(PHOTOS[0], tmp_path / "photo.png")
+    summary = swap_photos(strong, [path], tmp_path / "out")
+    before, after = read_photo(path).rgb_u8(), read_photo(summary.results[0].output).rgb_u8()
+    changed = (before != after).any(axis=-1)
+    left, top, right, bottom = (round(side) for side in summary.results[0].faces[0]["box"])
+    margin = (right - left) // 3
+    outside = np.ones_like(changed)
+    outside[max(top - margin, 0) : bottom + margin, max(left - margin, 0) : right + margin] = False
+    assert changed[(top + bottom) // 2, (left + right) // 2]
+    assert 0.05 < changed.mean() < 0.6
+    assert outside.mean() > 0.1
+    assert not changed[outside].any()
+
+
+@pytest.mark.parametrize("blend", ["poisson", "feather", "none"])
+@pytest.mark.parametrize("colour", ["none", "skin"])
+def test_every_way_to_join(tiny_identity: Path, blend: str, colour: str) -> None:
+    swapped = Swapper.load(tiny_identity, device="cpu", options=SwapOptions(blend, colour)).swap(PHOTOS[2])
+    image = swapped.photo.image()
+    assert swapped.status == "swapped"
+    assert torch.isfinite(image).all()
+    assert 0 <= float(image.min()) <= float(image.max()) <= 1
+
+
+def test_five_faces(tiny_identity: Path, strong: Swapper) -> None:
+    tiles = np.concatenate([np.asarray(Image.open(path).convert("RGB")) for path in PHOTOS[:5]], axis=1)
+    every = strong.swap(tiles)
+    assert every.num_found == 5
+    assert len(every.faces) == 5
+    assert every.faces[0].face.area_px == max(face.face.area_px for face in every.faces)
+    changed = (every.photo.rgb_u8() != tiles).any(axis=-1)
+    assert all(changed[:, start : start + 256].mean() > 0.05 for start in range(0, 5 * 256, 256))
+    largest = Swapper.load(tiny_identity, device="cpu").swap(tiles)
+    assert len(largest.faces) == 1
+
+
+def test_face_at_the_border(strong: Swapper) -> None:
+    picture = np.asarray(Image.open(PHOTOS[4]).convert("RGB"))
+    face = strong.swap(picture).faces[0].face
+    cut = np.ascontiguousarray(picture[:, int(face.landmarks[30, 0] - 0.22 * (face.box[2] - face.box[0])) :])
+    swapped = strong.swap(cut)
+    assert swapped.status == "swapped"
+    changed = (swapped.photo.rgb_u8() != cut).any(axis=-1)
+    assert changed[:, :20].any()
+    assert swapped.photo.rgb_u8().shape == cut.shape
+
+
+def test_several_photos_together_equal_each_alone(swapper: Swapper) -> None:
+    together = swapper.swap_many(PHOTOS[:4])
+    for path, result in zip(PHOTOS[:4], together, strict=True):
+        alone = swapper.swap(path).photo.rgb_u8().astype(int)
+        assert np.abs(alone - result.photo.rgb_u8()).max() <= 1  # another batch size may round differently
+
+
+def test_batch_with_bad_files(swapper: Swapper, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    (folder / "sub" / "größe").mkdir(parents=True)
+    shutil.copyfile(PHOTOS[0], folder / "a.jpg")
+    shutil.copyfile(PHOTOS[1], folder / "sub" / "größe" / "ü b.jpg")
+    (folder / "truncated.jpg").write_bytes(PHOTOS[2].read_bytes()[:9000])
+    (folder / "text.jpg").write_text("not a picture")
+    (folder / "zero.jpg").touch()
+    Image.new("L", (30_001, 2)).save(folder / "wide.png")
+    Image.fromarray(np.full((200, 300, 3), 90, np.uint8)).save(folder / "wall.png")
+    seen: list[tuple[int, int]] = []
+    summary = swap_photos(swapper, [folder], tmp_path / "out", on_photo=lambda _, done, total: seen.append((done, total)))
+    status = {result.photo.name: (result.status, result.reason) for result in summary.results}
+    assert {name: value[0] for name, value in status.items()} == {
+        "a.jpg": "swapped",
+        "ü b.jpg": "swapped",
+        "truncated.jpg": "failed",
+        "text.jpg": "failed",
+        "zero.jpg": "failed",
+        "wide.png": "failed",
+        "wall.png": "no_face",
+    }
+    assert all(reason for name, (state, reason) in status.items() if state != "swapped")
+    assert "30001" in status["wide.png"][1].replace(",", "").replace("_", "")
+    assert (tmp_path / "out" / "a.jpg").is_file()
+    assert (tmp_path / "out" / "sub" / "größe" / "ü b.jpg").is_file()
+    assert not (tmp_path / "out" / "wall.png").exists()
+    lines = [json.loads(line) for line in (tmp_path / "out" / JOURNAL_FILE).read_text(encoding="utf-8").splitlines()]
+    assert sorted(line["status"] for line in lines) == sorted(state for state, _ in status.values())
+    assert seen[-1] == (7, 7)
+    assert not summary.complete
+
+
+def test_output_keeps_format_and_carries_the_mark(swapper: Swapper, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Camera maker"
+    picture = Image.open(PHOTOS[0])
+    picture.save(tmp_path / "photo.jpg", exif=exif, quality=77, dpi=(240, 240))
+    summary = swap_photos(swapper, [tmp_path / "photo.jpg"], tmp_path / "out")
+    output = summary.results[0].output
+    with Image.open(tmp_path / "photo.jpg") as before, Image.open(output) as after:
+        assert after.format == "JPEG"
+        assert after.getexif()[0x010F] == "Camera maker"
+        assert after.quantization == before.quantization
+    mark = read_mark(output)
+    assert mark is not None
+    assert mark.identity_name == "tiny"
+    assert mark.identity_sha256 == swapper.identity.sha256
+    assert b"compositeWithTrainedAlgorithmicMedia" in output.read_bytes()
+
+
+def test_disk_full_fails_one_photo_and_goes_on(
+    swapper: Swapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(100))
+    sync = os.fsync
+
+    def full_once(descriptor: int) -> None:
+        if next(calls) == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full_once)
+    summary = swap_photos(swapper, PHOTOS[:3], tmp_path / "out")
+    assert summary.counts == {"failed": 1, "swapped": 2}
+    failed = next(result for result in summary.results if result.status == "failed")
+    assert "No space left" in failed.reason
+    assert len(list((tmp_path / "out").iterdir())) == 3  # two photos and the journal, no leftovers
+
+
+def test_unwritable_output_folder(swapper: Swapper, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PhotoError, match="cannot be written"):
+        swap_photos(swapper, PHOTOS[:1], tmp_path / "file" / "out")
+
+
+def test_plan_keeps_structure_and_passes_over_its_own_output(tmp_path: Path) -> None:
+    for name in ("in/a.jpg", "in/sub/a.jpg", "in/out/old.jpg", "in/pixel.bmp"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    out = tmp_path / "in" / "out"
+    pairs = {photo.relative_to(tmp_path).as_posix(): output.relative_to(out).as_posix() for photo, output in plan([tmp_path / "in"], out)}
+    assert pairs == {"in/a.jpg": "a.jpg", "in/sub/a.jpg": "sub/a.jpg", "in/pixel.bmp": "pixel.bmp.png"}
+
+
+def test_plan_of_two_folders_keeps_them_apart(tmp_path: Path) -> None:
+    for name in ("one/a.jpg", "two/a.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    pairs = plan([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+    assert [output.relative_to(tmp_path).as_posix() for _, output in pairs] == ["out/one/a.jpg", "out/two/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "out", "message"),
+    [
+        (["one"], "one", "overwrite"),
+        (["one/a.jpg", "two/a.jpg"], "out", "both be written"),
+        (["missing"], "out", "no such photo"),
+        (["empty"], "out", "no photos found"),
+    ],
+)
+def test_plans_that_contradict_themselves(tmp_path: Path, arguments: list[str], out: str, message: str) -> None:
+    for name in ("one/a.jpg", "two/a.jpg", "empty/readme.txt"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=message):
+        plan([tmp_path / argument for argument in arguments], tmp_path / out)
+
+
+def test_unknown_choice_has_a_suggestion() -> None:
+    with pytest.raises(SettingsError, match="Did you mean 'poisson'"):
+        SwapOptions(blend="poison")
+
+
+def test_no_face_is_a_value(swapper: Swapper) -> None:
+    result = swapper.swap(from_array(np.full((120, 120, 3), 128, np.uint8)))
+    assert result.status == "no_face"
+    assert result.reason == "no face found"
+
+
+def test_unreadable_photo_is_an_error_for_one(swapper: Swapper, tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match=r"missing\.jpg"):
+        swapper.swap(tmp_path / "missing.jpg")

@@ -1,0 +1,167 @@
+"""Training as a job: from two folders to an identity file."""
+
+from __future__ import annotations
+
+import errno
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from stylswap.config import Settings, load_settings
+from stylswap.errors import DeviceError, FaceSetError, RunError, TrainingError
+from stylswap.identity_file import read_identity_file
+from stylswap.jobs.run_folder import request_from_run
+from stylswap.jobs.train import TrainEvents, train
+from stylswap.photo import read_photo
+from stylswap.training import session as session_module
+from stylswap.training.checkpoint import checkpoints, load_checkpoint
+from stylswap.training.session import Progress
+from tests.jobs.conftest import request_for
+
+Folders = tuple[Path, Path]
+
+
+def with_training(settings: Settings, **changes: object) -> Settings:
+    return settings.model_copy(update={"training": settings.training.model_copy(update=changes)})
+
+
+def test_identity_file_tells_what_it_is(tiny_identity: Path) -> None:
+    identity = read_identity_file(tiny_identity)
+    assert identity.card.name == "tiny"
+    assert identity.card.consent == "synthetic"
+    assert identity.size == 64
+    assert identity.network["name"] == "residual"
+    assert identity.network["options"]["widths"] == [8, 8, 16]
+    assert identity.training["steps"] == 2
+    assert identity.data["identity"]["photos"] == 6
+    assert identity.data["faces"]["photos"] == 8
+    assert len(identity.data["identity"]["mean_descriptor"]) == 128
+    assert set(identity.training["last_terms"]) == {f"network.{name}" for name in ("content", "style", "luminance", "smoothness")}
+
+
+def test_run_folder_holds_what_users_expect(tiny_identity: Path, tiny_settings: Settings) -> None:
+    run = tiny_identity.with_suffix(".run")
+    assert load_settings(run / "settings.toml") == tiny_settings
+    lines = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2]
+    assert lines[0]["terms"]["network.content"] < 1e-3  # the network starts as the identity
+    sheet = read_photo(run / "sheet-000002.png")
+    assert (sheet.height, sheet.width) == (3 * 68, 2 * 68)  # input, output, composite of two held-out faces
+    assert [path.name for path in checkpoints(run)] == ["checkpoint-000002.safetensors"]
+    assert (run / "prepare.json").is_file()
+
+
+def test_training_changes_the_network_towards_the_identity(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    settings = with_training(tiny_settings, steps=40, sheet_every=1000, checkpoint_every=1000)
+    styles: list[float] = []
+    events = TrainEvents(on_step=lambda progress: styles.append(progress.tick.terms["network.style"]))
+    train(request_for(folders, tmp_path, settings), events)
+    assert sum(styles[-8:]) < 0.95 * sum(styles[:8])
+
+
+def test_six_steps_are_three_then_resumed_three_bit_for_bit(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    settings = with_training(tiny_settings, steps=6, checkpoint_every=100)
+    whole = request_for(folders, tmp_path / "whole", settings)
+    train(whole)
+
+    parts = request_for(folders, tmp_path / "parts", settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session_module, "_listen_for_ctrl_c", stop_after(3))
+        interrupted = train(parts)
+    assert interrupted.interrupted
+    assert interrupted.steps == 3
+    assert interrupted.out is None
+    resumed = train(request_from_run(parts.run, device="cpu"), resume=True)
+    assert resumed.steps == 6
+    first, second = load_checkpoint(whole.run)[0], load_checkpoint(parts.run)[0]
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert read_identity_file(whole.out).training["steps"] == read_identity_file(parts.out).training["steps"] == 6
+
+
+def stop_after(steps: int):
+    """Stands in for Ctrl-C: asks the session to stop after some steps."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def listen(session):
+        on_step = session._on_step
+
+        def stop(progress: Progress) -> None:
+            if on_step is not None:
+                on_step(progress)
+            if progress.tick.step == steps:
+                session.ask_to_stop()
+
+        session._on_step = stop
+        yield
+
+    return listen
+
+
+def test_minutes_end_inside_the_budget(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    rates: list[float] = []
+    request = replace(request_for(folders, tmp_path, tiny_settings), minutes=0.1)
+    trained = train(request, TrainEvents(on_step=lambda progress: rates.append(progress.tick.learning_rate)))
+    assert trained.seconds < 6.0
+    assert trained.steps > 2  # training.steps does not count
+    assert max(rates) > 5 * rates[-1]  # the schedule was fitted to the time
+
+
+def test_a_taken_run_folder_is_not_overwritten(folders: Folders, tiny_identity: Path, tiny_settings: Settings) -> None:
+    with pytest.raises(RunError, match="--resume"):
+        train(request_for(folders, tiny_identity.parent, tiny_settings))
+
+
+def test_resuming_with_other_photos_is_refused(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    request = request_for(folders, tmp_path, tiny_settings)
+    train(request)
+    with pytest.raises(RunError, match="photos have changed"):
+        train(replace(request, faces=folders[0]), resume=True)
+
+
+def test_resuming_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not a run folder"):
+        request_from_run(tmp_path)
+
+
+def test_too_few_faces(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    settings = with_training(tiny_settings, held_out=5)
+    with pytest.raises(FaceSetError, match="at least 10 are needed"):
+        train(request_for(folders, tmp_path, settings))
+
+
+def test_unwritable_output_is_found_out_before_training(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    (tmp_path / "file").write_text("in the way")
+    request = replace(request_for(folders, tmp_path, tiny_settings), out=tmp_path / "file" / "tiny.safetensors")
+    with pytest.raises(RunError, match="cannot be written"):
+        train(request)
+
+
+def test_full_disk_keeps_the_last_good_checkpoint(
+    folders: Folders, tmp_path: Path, tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = with_training(tiny_settings, steps=4, checkpoint_every=2)
+    request = request_for(folders, tmp_path, settings)
+
+    real = session_module.save_checkpoint
+
+    def full(run: Path, tensors: object, header: dict[str, int]) -> Path:
+        if header["step"] > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(run, tensors, header)
+
+    monkeypatch.setattr(session_module, "save_checkpoint", full)
+    with pytest.raises(TrainingError, match=r"No space left.*--resume"):
+        train(request)
+    assert load_checkpoint(request.run)[1]["step"] == 2
+
+
+def test_device_that_is_not_there(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(DeviceError, match="cpu"):
+        train(replace(request_for(folders, tmp_path, tiny_settings), device="cuda"))

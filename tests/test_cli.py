@@ -1,0 +1,138 @@
+"""The command line: verbs, streams, exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from stylswap.cli import COULD_NOT_RUN, DONE, SOME_FAILED, WRONG_USAGE, main
+from stylswap.identity_file import read_identity_file
+from tests.jobs.conftest import EXAMPLES, TINY, folders, home, tiny_identity, tiny_settings  # noqa: F401 - fixtures
+
+PHOTO = sorted((EXAMPLES / "photos").glob("*.jpg"))[0]
+Capture = pytest.CaptureFixture[str]
+
+
+def tiny_overrides() -> list[str]:
+    return [part for text in TINY for part in ("--set", text)]
+
+
+def test_help_shows_examples_first(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["swap", "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert text.index("example:") < text.index("--blend")
+    assert "exit codes" in text
+
+
+def test_misspelt_verb(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["trian"])
+    assert stop.value.code == WRONG_USAGE
+    assert "Did you mean 'train'?" in capsys.readouterr().err
+
+
+def test_train_and_swap(folders, tmp_path: Path, capsys: Capture) -> None:  # noqa: F811
+    out = tmp_path / "alice.safetensors"
+    code = main(["train", "--identity", str(folders[0]), "--faces", str(folders[1]), "--out", str(out), "--consent", "synthetic",
+                 "--consent-note", "for tests", "--device", "cpu", *tiny_overrides()])  # fmt: skip
+    streams = capsys.readouterr()
+    assert code == DONE
+    assert streams.out.strip() == str(out)  # stdout is the result, nothing else
+    assert "6 photos used" in streams.err
+    assert "stylswap swap --identity" in streams.err
+    assert read_identity_file(out).card.note == "for tests"
+
+    code = main(["swap", "--identity", str(out), str(PHOTO), "--out", str(tmp_path / "out"), "--device", "cpu", "--json"])
+    streams = capsys.readouterr()
+    assert code == DONE
+    assert json.loads(streams.out)["counts"] == {"swapped": 1}
+
+    assert main(["info", str(out)]) == DONE
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["card"]["name"] == folders[0].name
+    assert facts["parameters"] > 1000
+
+
+def test_training_without_consent_says_how(folders, tmp_path: Path, capsys: Capture) -> None:  # noqa: F811
+    code = main(["train", "--identity", str(folders[0]), "--faces", str(folders[1]), "--out", str(tmp_path / "a.safetensors")])
+    assert code == WRONG_USAGE
+    assert "identity.toml" in (error := capsys.readouterr().err)
+    assert "--consent" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_arguments_and_unknown_settings(capsys: Capture) -> None:
+    assert main(["train"]) == WRONG_USAGE
+    assert "--identity, --faces, --out" in capsys.readouterr().err
+    code = main(["train", "--identity", "a", "--faces", "b", "--out", "c", "--consent", "self", "--set", "loss.weights.stile=3"])
+    assert code == WRONG_USAGE
+    assert "Did you mean 'style'?" in capsys.readouterr().err
+
+
+def test_swap_reports_what_was_not_swapped(tiny_identity: Path, tmp_path: Path, capsys: Capture) -> None:  # noqa: F811
+    (tmp_path / "in").mkdir()
+    shutil.copyfile(PHOTO, tmp_path / "in" / "good.jpg")
+    (tmp_path / "in" / "bad.jpg").write_text("no picture")
+    code = main(["swap", "--identity", str(tiny_identity), str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--device", "cpu"])
+    streams = capsys.readouterr()
+    assert code == SOME_FAILED
+    statuses = [line.split("\t")[0] for line in streams.out.splitlines()]
+    assert sorted(statuses) == ["failed", "swapped"]
+    assert "1 swapped, 1 failed" in streams.err
+    assert (tmp_path / "out" / "good.jpg").is_file()
+
+
+def test_quiet_and_dry_run(tiny_identity: Path, tmp_path: Path, capsys: Capture) -> None:  # noqa: F811
+    command = ["swap", "--identity", str(tiny_identity), str(PHOTO), "--out", str(tmp_path / "out"), "--quiet"]
+    assert main([*command, "--dry-run"]) == DONE
+    streams = capsys.readouterr()
+    assert streams.out.strip() == f"{PHOTO} -> {tmp_path / 'out' / PHOTO.name}"
+    assert streams.err == ""
+    assert not (tmp_path / "out").exists()
+
+
+def damaged(identity: Path, out: Path) -> Path:
+    out.write_bytes(identity.read_bytes()[:-1000])
+    return out
+
+
+def newer(identity: Path, out: Path) -> Path:
+    header = {**read_identity_file(identity).header(), "format": 99, "version": "9.0"}
+    save_file({"weight": torch.zeros(1)}, out, metadata={"stylswap": json.dumps(header)})
+    return out
+
+
+@pytest.mark.parametrize(("make", "message"), [(damaged, "damaged"), (newer, "upgrade")])
+def test_identity_files_that_cannot_be_used(tiny_identity: Path, tmp_path: Path, capsys: Capture, make, message: str) -> None:  # noqa: F811
+    identity = make(tiny_identity, tmp_path / "broken.safetensors")
+    assert main(["swap", "--identity", str(identity), str(PHOTO), "--out", str(tmp_path / "out")]) == COULD_NOT_RUN
+    assert message in capsys.readouterr().err
+
+
+def test_unknown_identity_name(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["swap", "--identity", "nobody", str(PHOTO), "--out", str(tmp_path)]) == COULD_NOT_RUN
+    assert "neither an identity file nor the name" in capsys.readouterr().err
+
+
+def test_weights_list_and_verify(capsys: Capture) -> None:
+    assert main(["weights", "list"]) == DONE
+    assert "vgg19-relu4_2" in capsys.readouterr().out
+    assert main(["weights", "verify", "--json"]) == DONE
+    assert {row["status"] for row in json.loads(capsys.readouterr().out)} == {"ok"}
+    assert main(["weights", "fetch"]) == WRONG_USAGE
+
+
+def test_prepare_reports(folders, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    assert main(["prepare", str(folders[0]), "--json", "--set", "size=64", "--set", "prepare.min_photos=5"]) == DONE
+    report = json.loads(capsys.readouterr().out)
+    assert report["used"] == 6
+    assert report["warnings"]  # fewer than 40
+    assert main(["prepare", str(folders[0])]) == COULD_NOT_RUN
+    assert "at least 20" in capsys.readouterr().err

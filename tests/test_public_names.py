@@ -1,0 +1,77 @@
+"""The public names are a promise; importing them does nothing else."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stylswap
+
+PACKAGE = Path(stylswap.__file__).parent
+
+PUBLIC = [
+    "Photo",
+    "StylswapError",
+    "SwapOptions",
+    "SwapSummary",
+    "Swapped",
+    "Swapper",
+    "TrainRequest",
+    "__version__",
+    "read_photo",
+    "swap_photos",
+    "train",
+    "write_photo",
+]
+
+
+def test_the_public_names_are_these() -> None:
+    assert stylswap.__all__ == PUBLIC
+
+
+def test_each_is_there_and_documented() -> None:
+    for name in PUBLIC:
+        thing = getattr(stylswap, name)
+        assert isinstance(thing, str) or (thing.__doc__ or "").strip(), name
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_every_module_says_what_it_is(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    first = docstring.partition("\n")[0]
+    assert first[-1:] in (".", ":", "?", "!"), f"{path}: the first line of the docstring is no sentence: {first!r}"
+
+
+def test_the_top_holds_no_code() -> None:
+    body = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body
+    assert {type(node) for node in body} <= {ast.Expr, ast.ImportFrom, ast.Assign}
+    assert [ast.unparse(node.targets[0]) for node in body if isinstance(node, ast.Assign)] == ["__all__"]
+
+
+WATCHED_IMPORT = """
+import sys
+seen = []
+def watch(event, arguments):
+    if event.startswith(("socket.connect", "socket.getaddrinfo", "urllib.", "subprocess.", "os.system")):
+        seen.append(event)
+    elif event == "open" and str(arguments[0]).endswith((".safetensors", ".dat", ".pth", ".pt")):
+        seen.append(f"open {arguments[0]}")
+import torch  # before the watch begins: what torch does is torch's
+sys.addaudithook(watch)
+threads = torch.get_num_threads(), torch.random.initial_seed()
+import stylswap, stylswap.cli, stylswap.weights, stylswap.features.vgg
+assert not seen, seen
+assert "dlib" not in sys.modules, "dlib takes its time; it is imported at first use"
+assert threads == (torch.get_num_threads(), torch.random.initial_seed()), "global state was touched"
+open("/nowhere/x.dat") if "--provoke" in sys.argv else None
+"""
+
+
+def test_importing_touches_neither_network_nor_weights() -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", WATCHED_IMPORT], capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
