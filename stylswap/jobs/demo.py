@@ -20,7 +20,8 @@ from stylswap.identity_file import read_card
 from stylswap.jobs.demo_report import FRESH_OUT, PHOTOS, RUN, SHIPPED_OUT, Demonstrated, Swaps, write_demo_report
 from stylswap.jobs.swap import PhotoResult, swap_photos
 from stylswap.jobs.swapper import PhotoLike, Swapped, Swapper
-from stylswap.jobs.train import RUN_FILE, SETTINGS_FILE, TrainEvents, TrainRequest, train
+from stylswap.jobs.run_folder import RUN_FILE, SETTINGS_FILE, TrainRequest
+from stylswap.jobs.train import TrainEvents, train
 from stylswap.photo import from_array, list_photos, write_photo
 from stylswap.report import REPORT_FILE
 from stylswap.training.session import JOURNAL_FILE

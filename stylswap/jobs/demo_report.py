@@ -100,7 +100,7 @@ def write_demo_report(path: Path, shown: Demonstrated) -> None:
     write_report(
         path,
         title="stylswap: a demo",
-        lead=f"One small network for one face, put into any photo in a single pass. All of it was computed on this machine.{state}",
+        lead=f"One small network for one face, put into any photo in a single pass. Every swap below was made on this machine.{state}",
         figures=_figures(shown),
         sections=[*sections, _timings(shown), _next(path.parent, shown)],
     )

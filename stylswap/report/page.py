@@ -197,7 +197,8 @@ def _pictures(pictures: Pictures) -> str:
         cells = "".join(_cell(cell, label) for cell, label in zip(row.cells, labels, strict=True))
         caption = f'<p class="caption">{escape(row.caption)}</p>' if row.caption else ""
         rows.append(f'<div class="row">{cells}</div>{caption}')
-    return f'<div class="pictures {kind}" style="--columns:{most}">{"".join(rows)}</div>'
+    layout = f"--columns:{most};--phone-columns:{most if most <= 3 else 2}"
+    return f'<div class="pictures {kind}" style="{layout}">{"".join(rows)}</div>'
 
 
 def _cell(cell: Picture | str, label: str) -> str:
