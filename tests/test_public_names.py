@@ -67,7 +67,10 @@ import stylswap, stylswap.cli, stylswap.weights, stylswap.features.vgg
 assert not seen, seen
 assert "dlib" not in sys.modules, "dlib takes its time; it is imported at first use"
 assert threads == (torch.get_num_threads(), torch.random.initial_seed()), "global state was touched"
-open("/nowhere/x.dat") if "--provoke" in sys.argv else None
+try:
+    open("/nowhere/weights.safetensors")
+except FileNotFoundError:
+    assert seen, "the watch does not watch"
 """
 
 

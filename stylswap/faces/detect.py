@@ -46,7 +46,7 @@ class FaceDetector:
     """Finds faces and their 68 landmarks; models are loaded at first use.
 
     Attributes:
-        working_px: Longer side of the copy that is searched first. Faces under 80 px in it (8 % of it) are found by the
+        working_px: Longer side of the copy that is searched first. Faces under 80 px in it (10 % of it) are found by the
             second pass only.
         second_px: Longer side of the copy of the second pass, which sees faces half as large. It runs where the first pass found nothing,
             and where `thorough` is set.
@@ -55,7 +55,7 @@ class FaceDetector:
         use_cnn: Fall back to the convolutional detector where HOG finds nothing (about a second of one core).
     """
 
-    working_px: int = 1000
+    working_px: int = 800
     second_px: int = 2000
     thorough: bool = False
     min_score: float = 0.0

@@ -18,9 +18,9 @@ from stylswap.errors import RunError, SettingsError, StylswapError
 from stylswap.examples import examples_path
 from stylswap.identity_file import read_card
 from stylswap.jobs.demo_report import FRESH_OUT, PHOTOS, RUN, SHIPPED_OUT, Demonstrated, Swaps, write_demo_report
+from stylswap.jobs.run_folder import RUN_FILE, SETTINGS_FILE, TrainRequest
 from stylswap.jobs.swap import PhotoResult, swap_photos
 from stylswap.jobs.swapper import PhotoLike, Swapped, Swapper
-from stylswap.jobs.run_folder import RUN_FILE, SETTINGS_FILE, TrainRequest
 from stylswap.jobs.train import TrainEvents, train
 from stylswap.photo import from_array, list_photos, write_photo
 from stylswap.report import REPORT_FILE

@@ -124,9 +124,7 @@ def _identity() -> Section:
         f"This is ada, she does not exist: a face generator made the {len(photos)} photos that she is learned from. Every face "
         "below is given her identity; pose, expression and light are to stay the photo's own."
     )
-    return Section(
-        "The identity", sentence, (Pictures((PictureRow(tuple(_picture(photo, "ada", IDENTITY_PX) for photo in some)),)),)
-    )
+    return Section("The identity", sentence, (Pictures((PictureRow(tuple(_picture(photo, "ada", IDENTITY_PX) for photo in some)),)),))
 
 
 def _comparison(shown: Demonstrated) -> Section:

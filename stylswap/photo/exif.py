@@ -6,6 +6,7 @@ must change are changed where they lie, and every other byte stays.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 
@@ -36,9 +37,10 @@ def without_pictures(exif: bytes) -> bytes:
             for where, size in _IMAGE_DATA:
                 starts = tags.numbers(exif, thumbnail.get(where), structure)
                 for start, length in zip(starts, tags.numbers(exif, thumbnail.get(size), structure), strict=False):
-                    _blank(block, start, start + length)
+                    if first.next_at < start and start + length <= len(block):  # a lying one must not take the rest along
+                        _blank(block, start, start + length)
     except ValueError:
-        pass  # a damaged block; pictures in it are found below
+        pass  # a damaged block; pictures in it are found below all the same
     while found := _JPEG_START.search(block):
         _blank(block, found.start(), _jpeg_end(block, found.start()))
     return bytes(block)
@@ -83,8 +85,8 @@ def turned_upright(exif: bytes) -> bytes:
     first = _first_tags(exif, structure)
     struct.pack_into(structure.order + {1: "B", 3: "H", 4: "I"}[first[tags.ORIENTATION].kind], block, first[tags.ORIENTATION].at, 1)
     below = tags.numbers(exif, first.get(tags.EXIF), structure)
-    if turned >= 5 and below and below[0] < len(exif):
-        sizes = tags.read_directory(exif, below[0], structure).tags
+    with contextlib.suppress(ValueError):  # a damaged directory stays as it is
+        sizes = tags.read_directory(exif, below[0], structure).tags if turned >= 5 and below else {}
         if _WIDTH in sizes and _HEIGHT in sizes:
             width, height = sizes[_WIDTH].entry + 2, sizes[_HEIGHT].entry + 2  # all of an entry but its number
             block[width : width + 10], block[height : height + 10] = exif[height : height + 10], exif[width : width + 10]

@@ -5,6 +5,7 @@ Only what a photo needs: find tags where they lie, copy a directory with its EXI
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -119,9 +120,9 @@ def copy_directory(block: bytes, at: int, structure: Structure, *, depth: int = 
     for number, tag in read_directory(block, at, structure).tags.items():
         if number in (EXIF, GPS, _INTEROPERABILITY):
             where = numbers(block, tag, structure) or numbers(block, tag._replace(kind=4), structure)
-            if where and depth < 2:
-                child = copy_directory(block, where[0], structure, depth=depth + 1)
-                copied[number] = Entry(4, 1, b"", child)
+            with contextlib.suppress(ValueError):  # a damaged child is left out, its parent stays
+                if where and depth < 2:
+                    copied[number] = Entry(4, 1, b"", copy_directory(block, where[0], structure, depth=depth + 1))
         elif tag.kind <= 13:  # the kinds above are BigTIFF's; classic TIFF has no word for them
             copied[number] = Entry(tag.kind, tag.num, bytes(block[tag.at : tag.at + tag.size]))
     return copied

@@ -121,9 +121,7 @@ class Section:
     parts: tuple[Part, ...]
 
 
-def write_report(
-    path: Path, *, title: str, lead: str = "", figures: Figures | None = None, sections: Sequence[Section] = ()
-) -> None:
+def write_report(path: Path, *, title: str, lead: str = "", figures: Figures | None = None, sections: Sequence[Section] = ()) -> None:
     """Write one self-contained HTML file; an old one is replaced only by a whole new one.
 
     Args:

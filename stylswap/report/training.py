@@ -98,7 +98,7 @@ def loss_section(journal: Entries) -> Section:
 
 def duration(seconds: float) -> str:
     """A duration as people say it: "8.2 s", "2 min 5 s", "1 h 3 min"."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -10,12 +10,12 @@ import imagecodecs
 import numpy as np
 import pytest
 import torch
-from conftest import HEIGHT, WIDTH, icc_profile, opened, picture, saved, srgb_profile
 from PIL import Image, ImageCms
 
 from stylswap.errors import PhotoError
 from stylswap.photo import Photo, encode_photo, read_photo, write_photo
 from stylswap.shapes import Rect
+from tests.photo.conftest import HEIGHT, WIDTH, icc_profile, opened, picture, saved, srgb_profile
 
 RECT = Rect(3, 5, 24, 32)
 ALL = torch.ones(1, RECT.height, RECT.width, dtype=torch.bool)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import XMP, exif_block, icc_profile, picture, saved
 from PIL import Image
 
 from stylswap.errors import PhotoError
 from stylswap.photo import PHOTO_SUFFIXES, read_photo, write_photo
 from stylswap.provenance import Mark, read_mark
 from stylswap.shapes import Rect
+from tests.photo.conftest import XMP, exif_block, icc_profile, picture, saved
 
 pillow_heif = pytest.importorskip("pillow_heif")
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from conftest import HEIGHT, WIDTH, opened, picture, saved
 from PIL import Image
 
 from stylswap.photo import Photo, encode_photo, from_array, read_photo, write_photo
 from stylswap.provenance import Mark, read_mark
 from stylswap.shapes import Rect
+from tests.photo.conftest import HEIGHT, WIDTH, opened, picture, saved
 
 Reader = Callable[[bytes], np.ndarray]
 RECT = Rect(7, 11, 20, 30)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from conftest import (
+from PIL import Image, IptcImagePlugin, JpegImagePlugin, PngImagePlugin
+
+from stylswap.photo import Photo, encode_photo, read_photo, write_photo
+from stylswap.provenance import DIGITAL_SOURCE_TYPE, Mark, read_mark
+from tests.photo.conftest import (
     IPTC,
     MAKER_NOTE,
     XMP,
@@ -23,10 +28,6 @@ from conftest import (
     thumbnail,
     with_segments,
 )
-from PIL import Image, IptcImagePlugin, JpegImagePlugin, PngImagePlugin
-
-from stylswap.photo import Photo, encode_photo, read_photo, write_photo
-from stylswap.provenance import DIGITAL_SOURCE_TYPE, Mark, read_mark
 
 PREVIEW = thumbnail()[:60]
 SUFFIXES = [".jpg", ".png", ".webp", ".tif"]
@@ -116,6 +117,21 @@ def test_damaged_metadata_do_not_stop_a_photo(tmp_path: Path, mark: Mark) -> Non
         for suffix in SUFFIXES:
             write_photo(photo, tmp_path / f"a{suffix}", mark=mark)
             assert read_mark(tmp_path / f"a{suffix}") == mark
+
+
+@pytest.mark.parametrize("start, length", [(None, 10**6), (0, 10**6), (0, 300), (10, 2**32 - 1)])
+def test_a_thumbnail_that_lies_about_its_place_takes_nothing_along(start: int | None, length: int, tmp_path: Path) -> None:
+    block = bytearray(exif_block(orientation=6))
+    at = block.rindex(struct.pack("<HHII", 0x202, 4, 1, len(thumbnail())))
+    block[at + 8 : at + 12] = struct.pack("<I", length)
+    if start is not None:
+        block[at - 4 : at] = struct.pack("<I", start)
+    content = with_segments(saved(picture(), "JPEG"), (0xE1, b"Exif\0\0" + bytes(block)))
+    photo = _read(tmp_path, content)
+    assert photo.orientation == 6
+    written = encode_photo(photo)
+    assert PREVIEW not in written and PREVIEW in content
+    assert _exif(opened(written)) == _exif(opened(with_segments(saved(picture(), "JPEG"), (0xE1, b"Exif\0\0" + exif_block()))))
 
 
 def test_exif_that_was_cut_anywhere_is_read_as_far_as_it_goes(tmp_path: Path) -> None:

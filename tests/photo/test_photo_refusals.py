@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import full_jpeg, opened, picture, saved
 from PIL import Image
 
 from stylswap.errors import PhotoError
 from stylswap.photo import PHOTO_SUFFIXES, encode_photo, from_array, list_photos, read_photo
 from stylswap.photo import read as reading
+from tests.photo.conftest import full_jpeg, opened, picture, saved
 
 
 def _refused(path: Path, content: bytes | None = None, **settings: float) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from conftest import HEIGHT, WIDTH, exif_block, full_jpeg, opened, picture, saved
 from PIL import Image, ImageOps
 
 from stylswap.errors import ShapeError
 from stylswap.photo import encode_photo, from_array, read_photo, write_photo
 from stylswap.shapes import Rect
+from tests.photo.conftest import HEIGHT, WIDTH, exif_block, full_jpeg, opened, picture, saved
 
 RECT = Rect(4, 9, 13, 8)  # fits in both 40 x 56 and 56 x 40
 

@@ -13,12 +13,12 @@ import imagecodecs
 import numpy as np
 import pytest
 import torch
-from conftest import full_jpeg, opened, picture, saved
 from PIL import Image
 
 from stylswap.errors import PhotoError, ShapeError
 from stylswap.photo import encode_photo, from_array, jpeg_bytes, output_name, png_bytes, read_photo, write_photo, write_png
 from stylswap.provenance import Mark, read_mark
+from tests.photo.conftest import full_jpeg, opened, picture, saved
 
 WRITABLE = [".jpg", ".JPEG", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff"]
 

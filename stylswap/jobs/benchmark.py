@@ -1,0 +1,147 @@
+"""How fast, and how much memory: training steps, swaps, detection."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from stylswap.config import Settings
+from stylswap.faces.detect import FaceDetector
+from stylswap.identity_file import IdentityCard
+from stylswap.jobs.run_folder import TrainRequest
+from stylswap.jobs.swap import PhotoResult, swap_photos
+from stylswap.jobs.swapper import Swapper
+from stylswap.jobs.train import TrainEvents, train
+from stylswap.photo import jpeg_bytes, list_photos, read_photo
+from stylswap.storage import write_atomically
+
+WARM_UP_STEPS = 10
+MIB = 2**20
+
+
+def peak_memory_gib() -> float:
+    """Most memory this process ever held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**30 if sys.platform == "darwin" else peak / 2**20  # macOS counts bytes, Linux KiB
+
+
+def memory_mib() -> float:
+    """Memory this process holds now (Linux only; elsewhere the peak)."""
+    status = Path("/proc/self/statm")
+    if not status.is_file():
+        return peak_memory_gib() * 1024
+    return int(status.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def benchmark_training(settings: Settings, identity: Path, faces: Path, scratch: Path, *, steps: int) -> dict[str, Any]:
+    """Seconds a step and peak memory of a real training.
+
+    Every input's features are computed at its first use, so the early steps are the slow ones; a full pass shows both.
+
+    Args:
+        settings: What is trained.
+        identity: Folder with the identity's photos.
+        faces: Folder with faces.
+        scratch: For the run folder and the identity file; must be empty.
+        steps: Steps to take.
+    """
+    seconds: list[float] = []
+    training = settings.training.model_copy(update={"steps": steps, "sheet_every": steps + 1, "checkpoint_every": steps + 1})
+    request = TrainRequest(
+        identity,
+        faces,
+        scratch / "benchmark.safetensors",
+        IdentityCard("benchmark", "synthetic"),
+        settings.model_copy(update={"training": training}),
+        scratch / "benchmark.run",
+    )
+    train(request, TrainEvents(on_step=lambda standing: seconds.append(standing.tick.seconds)))
+    warm = seconds[WARM_UP_STEPS:]
+    return {
+        **machine(),
+        "size": settings.size,
+        "batch_size": settings.training.batch_size,
+        "steps": len(warm),
+        "median_seconds": round(statistics.median(warm), 3),
+        "mean_seconds": round(statistics.fmean(warm), 3),
+        "peak_memory_gib": round(peak_memory_gib(), 2),
+    }
+
+
+def make_photos(faces: Sequence[Path], folder: Path, *, count: int, side_px: int = 1024) -> None:
+    """Photos of about one megapixel with one face of half the width each, made of smaller face photos."""
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = [jpeg_bytes(_framed(read_photo(path).image(), side_px), quality=92) for path in faces]
+    for number in range(count):
+        write_atomically(folder / f"{number:05d}.jpg", contents[number % len(contents)])
+
+
+def _framed(image: torch.Tensor, side_px: int) -> torch.Tensor:
+    half = side_px // 2
+    small = F.interpolate(image[None], size=(half, half), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+    border = (side_px - half) // 2
+    return F.pad(small, (border, side_px - half - border) * 2, mode="replicate")[0]
+
+
+def benchmark_swap(swapper: Swapper, photos: Path, out: Path) -> dict[str, Any]:
+    """Photos a second, start-up excluded, and memory along the way.
+
+    Args:
+        swapper: Loaded.
+        photos: Folder of photos.
+        out: Where the results go.
+    """
+    swapper.swap(list_photos(photos)[0])  # loads dlib's models
+    memory: list[float] = []
+
+    def on_photo(_result: PhotoResult, _done: int, _total: int) -> None:
+        memory.append(memory_mib())
+
+    summary = swap_photos(swapper, [photos], out, on_photo=on_photo)
+    quarter = max(len(memory) // 4, 1)
+    return {
+        **machine(),
+        "photos": len(summary.results),
+        "swapped": summary.counts["swapped"],
+        "photos_per_second": round(len(summary.results) / summary.seconds, 2),
+        "memory_mib_second_quarter": round(statistics.fmean(memory[quarter : 2 * quarter] or memory)),
+        "memory_mib_last_quarter": round(statistics.fmean(memory[-quarter:])),
+        "peak_memory_gib": round(peak_memory_gib(), 2),
+    }
+
+
+def benchmark_detection(photos: Path, *, on_photo: Callable[[int], None] | None = None) -> dict[str, Any]:
+    """Recall and time of face detection on a folder where every photo shows a face."""
+    detector = FaceDetector()
+    counts: dict[str, int] = {"hog": 0, "cnn": 0, "none": 0}
+    seconds = []
+    detector.detect(read_photo(list_photos(photos)[0]).rgb_u8())  # loads the models
+    for done, path in enumerate(list_photos(photos), start=1):
+        rgb_u8 = read_photo(path).rgb_u8()
+        began = time.perf_counter()
+        found = detector.detect(rgb_u8)
+        seconds.append(time.perf_counter() - began)
+        counts[found[0].detector if found else "none"] += 1
+        if on_photo is not None:
+            on_photo(done)
+    return {
+        "photos": len(seconds),
+        "recall": round(1 - counts["none"] / max(len(seconds), 1), 4),
+        "found_by": counts,
+        "median_milliseconds": round(1000 * statistics.median(seconds), 1),
+        "slowest_milliseconds": round(1000 * max(seconds), 1),
+    }
