@@ -11,7 +11,11 @@ make_venv() {
   stamp=".venv/installed-${extra:-plain}"
   wanted="$(cksum pyproject.toml)"
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
-  [ -x .venv/bin/python ] || "$python" -m venv .venv
+  if [ ! -x .venv/bin/pip ] && ! "$python" -m venv .venv; then
+    rm -rf .venv  # half an environment would be taken for a whole one next time
+    echo "'$python -m venv' failed; on Debian and Ubuntu: apt install python3-venv" >&2
+    exit 1
+  fi
   echo "installing into .venv (torch is large: a few minutes the first time)" >&2
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}"
   echo "$wanted" > "$stamp"

@@ -71,10 +71,12 @@ def crop_from_photo(
         raise SettingsError(f"unknown alignment model '{model}'.{did_you_mean(model, MODELS)}")
     chosen = POINT_SETS[points]
     seen, wanted = landmarks[chosen].astype(np.float64), reference[chosen]
+    if not np.isfinite(seen).all():
+        raise ShapeError("landmarks must be 68 finite points; they hold numbers that are not finite")
     seen_mean, wanted_mean = seen.mean(axis=0), wanted.mean(axis=0)
     centred, wanted = seen - seen_mean, wanted - wanted_mean
-    if not np.isfinite(centred).all() or (centred**2).sum() < 1e-9:
-        raise ShapeError("landmarks must be 68 different finite points; they coincide or are not finite, so no transform exists")
+    if (centred**2).sum() < 1e-9:
+        raise ShapeError("landmarks must be 68 different points; they coincide, so no transform exists")
     linear = _affine(centred, wanted) if model == "affine" else _similarity(centred, wanted)
     matrix = np.eye(3)
     matrix[:2, :2] = linear
@@ -151,8 +153,8 @@ def warp(
         ShapeError: If a shape is off or the matrix cannot be inverted.
     """
     check_shapes(image=(image, "C H W"), to_from_image=(to_from_image, "3 3"))
-    scale = scale_of(to_from_image)
-    if not np.isfinite(scale) or scale < 1e-9:
+    scale = scale_of(to_from_image) if np.isfinite(to_from_image).all() else 0.0
+    if scale < 1e-9:
         raise ShapeError(f"to_from_image must be invertible; its area factor is {scale}")
     if scale < 1.0:
         image, image_from_smaller = _shrink(image, scale)

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from stylswap.errors import WeightsFileError
+from stylswap.errors import ShapeError, WeightsFileError
 from stylswap.faces.batch import Face
+from stylswap.shapes import check_shapes
 
 _MODEL_PACKAGE: Final = "face_recognition_models"
 
@@ -48,15 +49,15 @@ class FaceDetector:
     Attributes:
         working_px: Longer side of the copy that is searched first. Faces under 80 px in it (10 % of it) are found by the
             second pass only.
-        second_px: Longer side of the copy of the second pass, which sees faces half as large. It runs where the first pass found nothing,
-            and where `thorough` is set.
+        second_px: Longer side of the copy of the second pass, which sees faces down to 2.5 % of it. It runs where the first pass found
+            nothing, and where `thorough` is set.
         thorough: Always run the second pass, for group photos.
         min_score: Least score of a HOG detection. dlib's own threshold is 0; negative values find more and err more.
         use_cnn: Fall back to the convolutional detector where HOG finds nothing (about a second of one core).
     """
 
     working_px: int = 800
-    second_px: int = 2000
+    second_px: int = 2600
     thorough: bool = False
     min_score: float = 0.0
     use_cnn: bool = True
@@ -69,7 +70,13 @@ class FaceDetector:
 
         Returns:
             Faces in pixels of the photo; empty when there is none.
+
+        Raises:
+            ShapeError: If the photo is not (H, W, 3) uint8.
         """
+        check_shapes(rgb_u8=(rgb_u8, "H W 3"))
+        if rgb_u8.dtype != np.uint8:
+            raise ShapeError(f"rgb_u8 must be uint8, got {rgb_u8.dtype}")
         found = self._hog_pass(rgb_u8, self.working_px, enlarge=1.0)
         if self.thorough or not found:
             found = _merge(found, self._hog_pass(rgb_u8, self.second_px, enlarge=2.0))

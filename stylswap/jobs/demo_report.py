@@ -47,7 +47,7 @@ class Swaps:
     Attributes:
         summary: A result for each photo, in order.
         crops: The network's bare output for each photo, (3, S, S), or None where nothing was swapped.
-        loading_seconds: Of loading the identity and the detectors.
+        loading_seconds: Of loading the identity; detectors are loaded at the first photo.
     """
 
     summary: SwapSummary
@@ -56,7 +56,7 @@ class Swaps:
 
     @property
     def photos_a_second(self) -> float:
-        """Reading, finding faces, rendering, blending and writing; loading excluded."""
+        """Reading, finding faces, rendering, blending and writing; loading the network excluded."""
         return len(self.summary.results) / max(self.summary.seconds, 1e-9)
 
 
@@ -176,14 +176,14 @@ def _timings(shown: Demonstrated) -> Section:
         rows.append((f"fresh: train {shown.trained.steps} steps", duration(shown.trained.seconds), each))
     if shown.fresh is not None:
         rows += _swap_rows("fresh", shown.fresh)
-    sentence = "Seconds by the clock on this machine, whatever else it was doing."
+    sentence = "By the clock on this machine, whatever else it was doing. Swapping includes loading the face detectors."
     return Section("Where the time went", sentence, (Table(("part", "time", ""), tuple(rows)),))
 
 
 def _swap_rows(name: str, swaps: Swaps) -> list[tuple[str, str, str]]:
     count = len(swaps.summary.results)
     return [
-        (f"{name}: load the network and the detectors", duration(swaps.loading_seconds), ""),
+        (f"{name}: load the network", duration(swaps.loading_seconds), ""),
         (f"{name}: swap {count} photos", duration(swaps.summary.seconds), f"{swaps.photos_a_second:.1f} photos a second"),
     ]
 

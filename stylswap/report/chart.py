@@ -11,7 +11,7 @@ from typing import Final
 
 WIDTH_PX: Final = 320
 HEIGHT_PX: Final = 170
-LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 46, 16, 8, 34
+LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 56, 16, 8, 34
 # The smooth line is a mean over so many values on either side, fewer in short curves.
 MOST_ON_A_SIDE: Final = 25
 # A line of more points than this is the same to the eye and only makes the file larger.

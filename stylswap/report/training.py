@@ -89,9 +89,9 @@ def loss_section(journal: Entries) -> Section:
     """The loss curves of a journal."""
     charts = loss_curves(journal)
     window = max((curve.window for curve in charts.curves), default=1)
+    lines = f"thin the value of each step, thick the mean of the {window} steps around it" if window > 1 else "the value of each step"
     sentence = (
-        f"One chart for each term, unweighted: thin the value of each step, thick the mean of the {window} steps around it. "
-        "The number on the right is where the thick line ends. Lower is better, within one term."
+        f"One chart for each term, unweighted: {lines}. The number on the right is where the line ends. Lower is better, within one term."
     )
     return Section("Losses", sentence, (charts,))
 

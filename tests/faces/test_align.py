@@ -43,10 +43,10 @@ def face_like(seed: int = 0, noise: float = 4.0) -> FloatArray:
     return transform_points(similarity(2.3, 17, (310, 90)), bent)
 
 
-def ramp(height: int, width: int, *, scale: float = 1.0) -> Tensor:
+def ramp(height: int, width: int) -> Tensor:
     """(1, H, W): 0.002 x + 0.003 y + 0.1."""
     y, x = torch.meshgrid(torch.arange(height, dtype=torch.float64), torch.arange(width, dtype=torch.float64), indexing="ij")
-    return (scale * (0.002 * x + 0.003 * y) + 0.1).float()[None]
+    return (0.002 * x + 0.003 * y + 0.1).float()[None]
 
 
 def ramp_at(points: FloatArray) -> FloatArray:
@@ -147,11 +147,11 @@ def test_names_that_do_not_exist_are_refused(settings: dict[str, str], message: 
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("value", [7.0, np.nan, np.inf])
-def test_points_without_a_transform_are_refused(model: str, value: float) -> None:
+@pytest.mark.parametrize(("value", "message"), [(7.0, "they coincide"), (np.nan, "not finite"), (np.inf, "not finite")])
+def test_points_without_a_transform_are_refused(model: str, value: float, message: str) -> None:
     landmarks = np.full((68, 2), 7.0)
     landmarks[20] = value
-    with pytest.raises(ShapeError, match="coincide or are not finite"):
+    with pytest.raises(ShapeError, match=message):
         crop_from_photo(landmarks, REFERENCE, model=model)
 
 
@@ -229,8 +229,8 @@ def test_a_shift_by_whole_pixels_is_exact() -> None:
     image = torch.rand(2, 20, 30, generator=torch.Generator().manual_seed(0))
     moved = warp(image, similarity(1, 0, (4, -3)), (20, 30), padding="zeros")
     assert torch.allclose(moved[:, :17, 4:], image[:, 3:, :26], atol=1e-5)
-    assert not moved[:, 17:].any()
-    assert not moved[:, :, :4].any()
+    assert moved[:, 17:].abs().max() < 1e-5
+    assert moved[:, :, :4].abs().max() < 1e-5
 
 
 def test_a_quarter_turn_is_exact() -> None:
@@ -239,18 +239,34 @@ def test_a_quarter_turn_is_exact() -> None:
     assert torch.allclose(warp(image, clockwise, (16, 16)), torch.rot90(image, -1, (1, 2)), atol=1e-5)
 
 
-@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
-@pytest.mark.parametrize(("scale", "turn_deg"), [(1.0, 0), (1.9, 20), (3.3, -50), (0.77, 12), (0.3, -20), (0.11, 5)])
-def test_a_ramp_stays_a_ramp(scale: float, turn_deg: float, mode: str) -> None:
-    # Exact inside, for enlarging and for shrinking: half a pixel off, anywhere on the way, would show.
+@pytest.mark.parametrize(
+    ("scale", "turn_deg", "mode", "most_px"),
+    [
+        (1.0, 0, "bilinear", 1e-4),
+        (1.9, 20, "bilinear", 1e-4),
+        (3.3, -50, "bilinear", 1e-4),
+        (0.5, 0, "bilinear", 1e-4),
+        # Filters of a fractional width ripple, by a twentieth of a pixel; they do not shift.
+        (0.77, 12, "bilinear", 0.06),
+        (0.3, -20, "bilinear", 0.06),
+        (0.11, 5, "bilinear", 0.06),
+        (1.9, 20, "bicubic", 0.1),
+        (0.3, -20, "bicubic", 0.1),
+    ],
+)
+def test_every_pixel_comes_from_where_the_matrix_says(scale: float, turn_deg: float, mode: str, most_px: float) -> None:
+    # The warped picture is a picture of coordinates: half a pixel off, anywhere on the way, would show.
     height, width, size = 300, 330, 48
     matrix = similarity(1, 0, (size / 2, size / 2)) @ similarity(scale, turn_deg, (0, 0)) @ similarity(1, 0, (-170.3, -140.8))
-    warped = warp(ramp(height, width), matrix, (size, size), mode=mode)
+    coordinates = torch.from_numpy(pixels(height, width)).permute(2, 0, 1)
+    found = warp(coordinates, matrix, (size, size), mode=mode).permute(1, 2, 0).numpy()
     origins = transform_points(np.linalg.inv(matrix), pixels(size, size))
     margin = 4 + 3 / scale
     inside = ((origins > margin) & (origins < np.array([width, height]) - 1 - margin)).all(axis=-1)
+    off_px = (found - origins)[inside] * scale
     assert inside.mean() > 0.3
-    assert np.abs(warped[0].numpy() - ramp_at(origins))[inside].max() < 3e-4
+    assert np.abs(off_px).max() < most_px
+    assert np.abs(off_px.mean(axis=0)).max() < most_px / 10
 
 
 def test_an_affine_warp_is_exact_too() -> None:
@@ -362,18 +378,17 @@ def test_a_mask_goes_out_and_comes_back(scale: float) -> None:
 
 
 @pytest.mark.parametrize(("padding", "mode"), [("border", "edge"), ("zeros", "constant")])
-@pytest.mark.parametrize("scale", [1.7, 0.5])
-def test_beyond_the_photo_its_edge_goes_on_or_nothing_is(padding: str, mode: str, scale: float) -> None:
+def test_beyond_the_photo_its_edge_goes_on_or_nothing_is(padding: str, mode: str) -> None:
     photo = np.random.default_rng(0).uniform(0, 1, (60, 80)).astype(np.float32)
     room = 40
     padded = torch.from_numpy(np.pad(photo, room, mode=mode))[None]
-    matrix = similarity(scale, 0, (15, 12))  # the left and upper parts of the crop lie outside
+    matrix = similarity(1.7, 10, (15, 12))  # the left and upper parts of the crop lie outside
     crop = warp(torch.from_numpy(photo)[None], matrix, (40, 40), padding=padding)
-    wanted = warp(padded, matrix @ shifted(-room, -room), (40, 40), padding=padding)
-    near_the_edge = 2 if scale < 1 else 0  # the filter sees the edge: its half of nothing counts differently
-    keep = np.ones((40, 40), dtype=bool)
-    edge_x, edge_y = round(15 - scale / 2), round(12 - scale / 2)
-    keep[max(edge_y - near_the_edge, 0) : edge_y + near_the_edge] &= not near_the_edge
-    keep[:, max(edge_x - near_the_edge, 0) : edge_x + near_the_edge] &= not near_the_edge
-    difference = np.abs(crop[0].numpy() - wanted[0].numpy())
-    assert difference[keep].max() < 1e-4
+    wanted = warp(padded, matrix @ shifted(-room, -room), (40, 40))
+    assert (crop - wanted).abs().max() < 1e-4
+
+
+def test_a_small_crop_of_a_face_at_the_edge_has_no_dark_border() -> None:
+    photo = torch.full((3, 200, 200), 0.7)
+    crop = warp(photo, similarity(0.3, 10, (30, 25)), (64, 64))
+    assert (crop - 0.7).abs().max() < 1e-4
