@@ -16,8 +16,9 @@ from stylswap.jobs.swapper import Swapper
 from stylswap.photo import list_photos
 
 ROOT = Path(__file__).resolve().parents[1]
-SHOWN = ("0258", "0516", "0688", "0172")
-PIPELINE = "0602"
+README = ("0258", "0860", "0086", "0430")
+LIMITS = ("0172", "0516", "0688", "0344")  # glasses and a fringe, a hat, a beard and a turned head, glasses
+PIPELINE = "0258"
 
 
 def main() -> None:
@@ -26,16 +27,19 @@ def main() -> None:
     parser.add_argument("--identity", default="ada", help="identity file or shipped name (default ada)")
     parser.add_argument("--identity-photos", type=Path, default=ROOT / "examples" / "ada", help="default examples/ada")
     parser.add_argument("--photos", type=Path, default=ROOT / "examples" / "photos", help="default examples/photos")
-    parser.add_argument("--shown", nargs="+", default=SHOWN, metavar="NAME", help=f"photos of readme.jpg (default {' '.join(SHOWN)})")
-    parser.add_argument("--pipeline", default=PIPELINE, metavar="NAME", help=f"photo of pipeline.jpg (default {PIPELINE})")
+    parser.add_argument("--readme", nargs="+", default=README, metavar="NAME", help=f"photos of readme.jpg ({' '.join(README)})")
+    parser.add_argument("--limits", nargs="+", default=LIMITS, metavar="NAME", help=f"photos of limits.jpg ({' '.join(LIMITS)})")
+    parser.add_argument("--pipeline", default=PIPELINE, metavar="NAME", help=f"photo of pipeline.jpg ({PIPELINE})")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures", help="default docs/pictures")
     options = parser.parse_args()
-    swapper = Swapper.load(options.identity, device="cpu")  # equal pictures wherever they are made
+    swapper = Swapper.load(options.identity, device="cpu")  # the same pictures wherever they are made
     photos = {photo.stem: photo for photo in list_photos(options.photos)}
-    readme, pipeline = options.out / "readme.jpg", options.out / "pipeline.jpg"
-    draw_examples(swapper, [photos[name] for name in options.shown], list_photos(options.identity_photos), readme)
-    draw_pipeline(swapper, photos[options.pipeline], pipeline)
-    for path in (readme, pipeline):
+    identity = list_photos(options.identity_photos)
+    for name, shown in (("readme", options.readme), ("limits", options.limits)):
+        draw_examples(swapper, [photos[stem] for stem in shown], identity, options.out / f"{name}.jpg")
+    draw_pipeline(swapper, photos[options.pipeline], options.out / "pipeline.jpg")
+    for name in ("readme", "limits", "pipeline"):
+        path = options.out / f"{name}.jpg"
         print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
 
 

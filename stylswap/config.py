@@ -68,8 +68,8 @@ class WeightSettings(_Table):
     """Weights of the loss terms; 0 switches a term, and whatever only it needs, off."""
 
     content: float = Field(1.0, ge=0)
-    style: float = Field(25.0, ge=0)
-    luminance: float = Field(20.0, ge=0)
+    style: float = Field(40.0, ge=0)
+    luminance: float = Field(200.0, ge=0)
     smoothness: float = Field(0.3, ge=0)
 
 
@@ -84,14 +84,14 @@ class LossSettings(_Table):
 class TrainingSettings(_Table):
     """Optimisation."""
 
-    steps: PositiveInt = Field(1500, description="steps of a full training; --minutes replaces it by a time budget")
+    steps: PositiveInt = Field(2500, description="steps of a full training; --minutes replaces it by a time budget")
     batch_size: PositiveInt = 4
     learning_rate: PositiveFloat = 1e-3
     final_learning_rate: PositiveFloat = 1e-4
     warmup: float = Field(0.02, ge=0, lt=1, description="share of the training in which the learning rate rises")
     gradient_norm: PositiveFloat = Field(10.0, description="gradients are scaled down to this norm")
-    sheet_every: PositiveInt = Field(200, description="steps between contact sheets")
-    checkpoint_every: PositiveInt = Field(200, description="steps between checkpoints")
+    sheet_every: PositiveInt = Field(250, description="steps between contact sheets")
+    checkpoint_every: PositiveInt = Field(250, description="steps between checkpoints")
     held_out: PositiveInt = Field(8, description="faces kept out of training for the contact sheets")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of the critic; auto takes bfloat16 where the hardware computes in it, at twice the speed"

@@ -52,9 +52,12 @@ class FaceSet:
     poses: tuple[Pose, ...]
 
     def __post_init__(self) -> None:
-        check_shapes(
+        count = check_shapes(
             images_u8=(self.images_u8, "M 3 S S"), masks_u8=(self.masks_u8, "M 1 S S"), landmarks=(self.landmarks, "M 68 2")
-        )
+        )["M"]
+        told = [len(facts) for facts in (self.names, self.hashes, self.poses)]
+        if told != [count] * 3:
+            raise ShapeError(f"{count} faces need as many names, hashes and poses, got {told}")
 
     def __len__(self) -> int:
         return len(self.names)

@@ -7,13 +7,14 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from stylswap.config import PrepareSettings
@@ -95,12 +96,13 @@ class Preparer:
             return Refused(name, f"cannot be read ({error.strerror})")
         sha256 = hashlib.sha256(content).hexdigest()
         record = self.cache / self._key(sha256)
-        if not record.is_file():
+        arrays = _read(record)
+        if arrays is None:
             result = self._compute(path)
             if isinstance(result, str):
                 return Refused(name, result)
             _write(record, result)
-        arrays = load_file(record)
+            arrays = load_file(record)
         yaw, pitch, roll, num_faces, crop_side_px = arrays["numbers"].tolist()
         if crop_side_px < self.settings.min_face_px:
             return Refused(name, f"the face is too small ({crop_side_px:.0f} px, {self.settings.min_face_px} px wanted)")
@@ -118,7 +120,8 @@ class Preparer:
 
     def _key(self, sha256: str) -> str:
         described = self.descriptor is not None
-        facts = [_RECORD_VERSION, sha256, described, self.settings.alignment.model_dump(), reference_shape(self.size).tolist()]
+        alignment = self.settings.alignment.model_dump()
+        facts = [_RECORD_VERSION, sha256, described, alignment, asdict(self.detector), reference_shape(self.size).tolist()]
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         return f"{key[:2]}/{key[2:40]}.safetensors"
 
@@ -201,6 +204,14 @@ def stack_faces(faces: list[PreparedFace]) -> FaceSet:
         torch.from_numpy(np.stack([face.landmarks for face in faces])),
         tuple(face.pose for face in faces),
     )
+
+
+def _read(record: Path) -> dict[str, npt.NDArray[Any]] | None:
+    """A record's arrays; None where there is no record, or a damaged one."""
+    try:
+        return load_file(record)
+    except (OSError, SafetensorError):
+        return None
 
 
 def _write(record: Path, arrays: dict[str, npt.NDArray[np.generic]]) -> None:

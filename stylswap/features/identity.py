@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 
 from stylswap.faces.batch import Face
 from stylswap.faces.detect import dlib_model_path, per_thread
@@ -54,7 +55,7 @@ def distances_to_mean(descriptors: FloatArray) -> FloatArray:
     Args:
         descriptors: (M, 128).
     """
-    between = np.linalg.norm(descriptors[:, None] - descriptors[None], axis=-1)
+    between = cdist(descriptors, descriptors)  # (M, M)
     medoid = np.median(between, axis=1).argmin()
     closest = np.argsort(between[medoid], kind="stable")[: max(len(descriptors) // 2, 1)]
     return np.asarray(np.linalg.norm(descriptors - descriptors[closest].mean(axis=0), axis=1))

@@ -27,7 +27,7 @@ INK: Final = (32, 32, 32)
 DOT: Final = (64, 255, 128)
 FINE: Final = 3  # dots and lines are drawn so many times larger, then averaged
 
-README_PX: Final = 260
+EXAMPLE_PX: Final = 288
 PIPELINE_PX: Final = 212
 ARROW_PX: Final = 26
 
@@ -47,11 +47,11 @@ def draw_examples(swapper: Swapper, photos: Sequence[Path], identity: Sequence[P
     swaps = [_swapped(swapper, photo) for photo in photos]
     faces = closest_in_pose([swap.faces[0].pose for swap in swaps], identity)
     lines = {
-        "input": [_picture(_original(swap), README_PX) for swap in swaps],
-        f"identity: {swapper.identity.card.name}": [_picture(read_photo(face), README_PX) for face in faces],
-        "result": [_picture(_result(swap), README_PX) for swap in swaps],
+        "input": [_picture(_original(swap), EXAMPLE_PX) for swap in swaps],
+        f"identity: {swapper.identity.card.name}": [_picture(read_photo(face), EXAMPLE_PX) for face in faces],
+        "result": [_picture(_result(swap), EXAMPLE_PX) for swap in swaps],
     }
-    pitch, line_px = README_PX + GAP_PX, TEXT_PX + GAP_PX + README_PX + GAP_PX
+    pitch, line_px = EXAMPLE_PX + GAP_PX, TEXT_PX + GAP_PX + EXAMPLE_PX + GAP_PX
     canvas = Image.new("RGB", (pitch * len(photos) + GAP_PX, line_px * len(lines) + GAP_PX), "white")
     for row, (caption, pictures) in enumerate(lines.items()):
         _text(canvas, (GAP_PX, row * line_px + GAP_PX // 2), caption)

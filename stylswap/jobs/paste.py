@@ -24,12 +24,13 @@ class PasteOptions:
     Attributes:
         blend: ``"poisson"``, ``"feather"`` or ``"none"``.
         colour: ``"skin"`` takes the colour statistics of the photo's skin over, ``"none"`` does not.
-        screening: See `poisson_clone`; 0 is the pure equation.
+        screening: See `poisson_clone`. 0 is the pure equation, which lets the hair and the light at the mask's edge recolour the whole face;
+            with 8 the middle of the face keeps the colours that the network gave it.
     """
 
     blend: str = "poisson"
     colour: str = "none"
-    screening: float = 0.0
+    screening: float = 8.0
 
 
 def paste_crop(photo: Photo, output: Tensor, mask: Tensor, crop_from_photo: FloatArray, options: PasteOptions) -> Photo:

@@ -35,7 +35,8 @@ def save_checkpoint(run: Path, tensors: Mapping[str, Tensor], header: Mapping[st
 
 def checkpoints(run: Path) -> list[Path]:
     """The run's checkpoints, oldest first."""
-    return sorted(run.glob("checkpoint-*.safetensors"))
+    found = {path: path.stem.removeprefix("checkpoint-") for path in run.glob("checkpoint-*.safetensors")}
+    return sorted((path for path, step in found.items() if step.isdigit()), key=lambda path: int(found[path]))
 
 
 def load_checkpoint(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -18,7 +18,8 @@ class Journal:
     def write(self, entry: Mapping[str, Any]) -> None:
         """Append one entry. Numbers that are not finite become null: JSON has no word for them."""
         line = json.dumps({key: _finite(value) for key, value in entry.items()}, ensure_ascii=False)
-        with self.path.open("a", encoding="utf-8") as file:
+        # A name that is not UTF-8 holds lone surrogates; their escape is the one that JSON has, too.
+        with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(line + "\n")
 
     def read(self) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from stylswap.errors import TrainingError
+from stylswap.errors import TrainingError, WeightError, did_you_mean
 from stylswap.losses.weigh import check_weights, wanted, weigh
 
 MAX_BAD_STEPS = 10
@@ -88,8 +88,12 @@ class Loop:
             gradient_norm: Gradients are scaled down to this norm.
 
         Raises:
-            WeightError: If a weight names no term, or a term has no weight.
+            WeightError: If a weight names no term or no phase, or a term has no weight.
         """
+        phases = [phase.name for phase in engine.phases]
+        for name in weights:
+            if name not in phases:
+                raise WeightError(f"the engine has no phase '{name}'.{did_you_mean(name, phases)}")
         for phase in engine.phases:
             check_weights(weights.get(phase.name, {}), engine.term_names[phase.name], owner=phase.name)
         self.engine = engine

@@ -1,0 +1,223 @@
+"""Preparing a folder for training: what is refused, what is left out and why, and what the report says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylswap.config import Settings, load_settings
+from stylswap.data.prepare import PreparedFace
+from stylswap.errors import FaceSetError
+from stylswap.faces.detect import FaceDetector
+from stylswap.faces.landmarks import Pose
+from stylswap.jobs.prepare import YAW_BINS_DEG, make_preparer, near_duplicates, prepare_identity, prepare_inputs
+
+SETTINGS = load_settings(overrides=["size=64"])
+Fill = Callable[..., Path]
+
+
+@pytest.fixture
+def fill(examples: Path, tmp_path: Path) -> Fill:
+    """A folder with some of ada's photos and of other people's."""
+
+    def filled(num_ada: int, strangers: Iterable[Path] = (), name: str = "ada") -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        for path in sorted((examples / "ada").glob("*.jpg"))[:num_ada]:
+            shutil.copy(path, folder / path.name)
+        for path in strangers:
+            shutil.copy(path, folder / f"other-{path.name}")
+        return folder
+
+    return filled
+
+
+@pytest.fixture
+def people(examples: Path) -> list[Path]:
+    """Forty different people."""
+    return sorted((examples / "faces").glob("*.jpg"))[:40]
+
+
+def grey(side_px: int = 64) -> Image.Image:
+    return Image.new("RGB", (side_px, side_px), (120, 120, 120))
+
+
+# ---- folders that cannot be used
+
+
+@pytest.mark.parametrize("prepare", [prepare_identity, prepare_inputs])
+def test_a_folder_must_be_there(prepare: Callable[..., object], tmp_path: Path) -> None:
+    (tmp_path / "file.jpg").write_text("not a folder")
+    for name in ("missing", "file.jpg"):
+        with pytest.raises(FaceSetError, match=f"{name}: no such folder"):
+            prepare(tmp_path / name, SETTINGS, cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("prepare", [prepare_identity, prepare_inputs])
+def test_a_folder_must_hold_photos(prepare: Callable[..., object], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("nothing to see")
+    with pytest.raises(FaceSetError, match="the folder holds no photos"):
+        prepare(tmp_path / "empty", SETTINGS, cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("prepare", [prepare_identity, prepare_inputs])
+def test_photos_must_hold_faces(prepare: Callable[..., object], tmp_path: Path) -> None:
+    folder = tmp_path / "skies"
+    folder.mkdir()
+    grey().save(folder / "grey.png")
+    (folder / "broken.jpg").write_bytes(b"broken")
+    with pytest.raises(FaceSetError) as caught:
+        prepare(folder, SETTINGS, cache=tmp_path / "cache")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"{folder}: no usable face in 2 photos"
+    assert lines[1].startswith("  broken.jpg: ")
+    assert lines[2] == "  grey.png: no face found"
+
+
+def test_too_few_photos_of_the_identity_are_an_error(fill: Fill, record_cache: Path) -> None:
+    folder = fill(19)
+    grey().save(folder / "grey.png")
+    with pytest.raises(FaceSetError, match="19 usable photos of the identity, at least 20 are needed") as caught:
+        prepare_identity(folder, SETTINGS, cache=record_cache)
+    assert "grey.png: no face found" in str(caught.value)
+
+
+def test_one_third_of_strangers_is_an_error(fill: Fill, people: list[Path], record_cache: Path) -> None:
+    folder = fill(22, people[:11])
+    with pytest.raises(FaceSetError, match=r"(\d+) of 33 photos look like somebody else; the folder must show one person") as caught:
+        prepare_identity(folder, SETTINGS, cache=record_cache)
+    shown = str(caught.value).splitlines()[1:]
+    assert len(shown) == 5
+    assert all("other-" in line and "looks like somebody else (distance " in line for line in shown)
+
+
+def test_two_people_in_one_folder_are_an_error(fill: Fill, shared_data: Path, record_cache: Path) -> None:
+    bruno = sorted((shared_data / "identities" / "bruno").glob("*.jpg"))[:11]
+    with pytest.raises(FaceSetError, match="look like somebody else"):
+        prepare_identity(fill(22, bruno), SETTINGS, cache=record_cache)
+
+
+# ---- the identity
+
+
+def test_few_photos_are_a_warning(fill: Fill, record_cache: Path) -> None:
+    faces, report = prepare_identity(fill(22), SETTINGS, cache=record_cache)
+    assert len(faces) == report.num_used == 22
+    assert report.warnings == ("only 22 usable photos; from 40 on, in many poses and expressions, results are better",)
+    enough = load_settings(overrides=["size=64", "prepare.few_photos=22"])
+    assert prepare_identity(fill(22, name="again"), enough, cache=record_cache)[1].warnings == ()
+
+
+def test_one_stranger_is_left_out_with_the_reason(fill: Fill, people: list[Path], record_cache: Path) -> None:
+    folder = fill(22, [people[0]])
+    faces, report = prepare_identity(folder, SETTINGS, cache=record_cache)
+    (refused,) = report.refused
+    assert refused.name == f"other-{people[0].name}"
+    assert refused.reason.startswith("looks like somebody else (distance 0.")
+    assert refused.reason.endswith("to the others' mean, up to 0.6 is the same person)")
+    assert refused.name not in faces.names
+    assert len(faces) == 22
+
+
+def test_the_limit_is_a_setting(fill: Fill, people: list[Path], record_cache: Path) -> None:
+    lenient = load_settings(overrides=["size=64", "prepare.other_person_distance=2.0"])
+    faces, _ = prepare_identity(fill(22, people[:11]), lenient, cache=record_cache)
+    assert len(faces) == 33
+
+
+def test_a_copy_of_a_photo_is_a_near_duplicate(fill: Fill, record_cache: Path) -> None:
+    folder = fill(22)
+    first, second = sorted(folder.iterdir())[3:5]
+    Image.open(first).save(folder / "x-again.jpg", quality=70)
+    Image.open(first).resize((240, 240), Image.Resampling.LANCZOS).save(folder / "x-small.png")
+    Image.open(second).save(folder / "y-again.webp", quality=90)
+    _, report = prepare_identity(folder, SETTINGS, cache=record_cache)
+    assert report.duplicates == ((first.name, "x-again.jpg", "x-small.png"), (second.name, "y-again.webp"))
+    assert report.num_used == 25, "they are named, not left out"
+
+
+def test_the_report_counts_yaw_and_is_json(fill: Fill, record_cache: Path) -> None:
+    folder = fill(22)
+    (folder / "broken.jpg").write_bytes(b"broken")
+    faces, report = prepare_identity(folder, SETTINGS, cache=record_cache)
+    yaws = [pose.yaw_deg for pose in faces.poses]
+    by_hand = [sum(low <= yaw < high for yaw in yaws) for low, high in zip(YAW_BINS_DEG, YAW_BINS_DEG[1:], strict=False)]
+    assert list(report.yaw_counts) == by_hand
+    assert sum(by_hand) == 22
+    facts = json.loads(json.dumps(report.as_json()))
+    assert facts["yaw_deg"] == dict(zip(["-90..-30", "-30..-10", "-10..10", "10..30", "30..90"], by_hand, strict=True))
+    assert (facts["folder"], facts["used"], facts["near_duplicates"]) == (str(folder), 22, [])
+    assert [photo["photo"] for photo in facts["refused"]] == ["broken.jpg"]
+    low, high = report.pitch_range_deg
+    assert min(pose.pitch_deg for pose in faces.poses) <= low < high <= max(pose.pitch_deg for pose in faces.poses)
+
+
+def test_the_mean_descriptor_is_of_the_photos_that_are_used(fill: Fill, people: list[Path], record_cache: Path) -> None:
+    alone = prepare_identity(fill(22), SETTINGS, cache=record_cache)[1].mean_descriptor
+    with_stranger = prepare_identity(fill(22, [people[0]], name="again"), SETTINGS, cache=record_cache)[1].mean_descriptor
+    assert alone is not None
+    assert len(alone) == 128
+    assert with_stranger == alone
+    preparer = make_preparer(SETTINGS, describe=True, cache=record_cache)
+    faces = [preparer.prepare(path, path.name) for path in sorted(fill(22, name="third").iterdir())]
+    mean = np.mean([face.descriptor for face in faces if isinstance(face, PreparedFace)], axis=0)
+    assert alone == pytest.approx(mean, abs=1e-5)
+
+
+# ---- faces of many people
+
+
+def test_faces_of_many_people_are_all_used(fill: Fill, people: list[Path], record_cache: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    folder = fill(0, people[:6])
+    faces, report = prepare_inputs(folder, SETTINGS, cache=record_cache, on_photo=lambda done, total: seen.append((done, total)))
+    assert len(faces) == report.num_used == 6
+    assert report.mean_descriptor is None
+    assert report.duplicates == ()
+    assert seen == [(number, 6) for number in range(1, 7)]
+
+
+def test_records_go_to_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLSWAP_HOME", str(tmp_path))
+    preparer = make_preparer(Settings(), describe=False)
+    assert preparer.cache == tmp_path / "cache" / "faces"
+    assert preparer.descriptor is None
+    assert (preparer.size, preparer.settings) == (128, Settings().prepare)
+    assert asdict(preparer.detector) == asdict(FaceDetector())
+    assert make_preparer(Settings(), describe=True, cache=tmp_path / "here").cache == tmp_path / "here"
+
+
+# ---- near duplicates, by hand
+
+
+def one(name: str, image: torch.Tensor) -> PreparedFace:
+    image_u8 = (image * 255).round().byte().numpy()
+    return PreparedFace(name, "", image_u8, image_u8[:1], np.zeros((68, 2), np.float32), Pose(0, 0, 0), None, 1, 100.0)
+
+
+def test_duplicates_are_grouped_by_the_mean_difference_of_thumbnails() -> None:
+    flat = torch.full((3, 32, 32), 0.5)
+    half = flat.clone()
+    half[:, :16] += 8 / 255  # mean difference 4/255 = 0.0157
+    far = flat + 6 / 255  # 0.0235
+    faces = [one("flat", flat), one("far", far), one("half", half), one("same", flat)]
+    assert near_duplicates(faces) == (("flat", "half", "same"),)
+    assert near_duplicates(faces, limit=0.03) == (("flat", "far", "half", "same"),)
+    assert near_duplicates(faces, limit=0.001) == (("flat", "same"),)
+    assert near_duplicates(faces[:1]) == ()
+
+
+def test_fine_detail_is_not_seen_in_a_thumbnail() -> None:
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.rand(3, 64, 64, generator=generator) * 0.2 + torch.linspace(0, 0.8, 64)
+    noisy = (picture + 0.02 * torch.randn(3, 64, 64, generator=generator)).clamp(0, 1)
+    assert near_duplicates([one("a", picture), one("b", noisy), one("c", picture.flip(-1))]) == (("a", "b"),)
