@@ -98,7 +98,8 @@ class SwapDisplay(_Display):
         """One photo is finished."""
         self._move("swap", done, total, result.photo.name)
         if result.status != "swapped":
-            self._console.print(f"{result.status} {result.photo}: {result.reason}")
+            named = str(result.photo) in result.reason
+            self._console.print(f"{result.status} {result.reason if named else f'{result.photo}: {result.reason}'}")
 
     def summarise(self, summary: SwapSummary, out: Path) -> None:
         """Counts, rate, and where to look."""

@@ -60,17 +60,20 @@ class StyleOptions:
 
 
 class StyleRenderer:
-    """A trained network, for use."""
+    """A network in use."""
 
     def __init__(self, network: nn.Module) -> None:
-        network.to(memory_format=torch.channels_last)
-        self._network = network.eval().requires_grad_(False)
+        self._network = network.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def render(self, faces: FaceBatch) -> Rendered:
-        """Give aligned faces the identity. One forward pass for the whole batch."""
+        """Give aligned faces the identity. One forward pass for the whole batch; a network in training is left in training."""
         images = faces.images.contiguous(memory_format=torch.channels_last)
-        return Rendered(self._network(images).clamp(0, 1).contiguous())
+        was_training = self._network.training
+        try:
+            return Rendered(self._network.eval()(images).clamp(0, 1).contiguous())
+        finally:
+            self._network.train(was_training)
 
 
 class StyleEngine:
@@ -113,7 +116,9 @@ class StyleEngine:
         self._critic = critic
         self._style = style
         self._content_layer = content_layer
-        self._styles_of = choose_style_faces(inputs.all_landmarks, identity.all_landmarks, style.num_faces)
+        # A part of the inputs at a time: all pairs of ten thousand faces and their candidates would take gigabytes.
+        parts = inputs.all_landmarks.split(256)
+        self._styles_of = torch.cat([choose_style_faces(part, identity.all_landmarks, style.num_faces) for part in parts])
         self._style_bank = FeatureBank(critic, style.layers, lambda row: self._image(identity, row))
         self._input_bank = FeatureBank(
             critic, (content_layer,), lambda row: self._image(inputs, row), budget_bytes=cache_bytes

@@ -67,6 +67,16 @@ class PrepareReport:
         }
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that does not exist.
+
+    Raises:
+        FaceSetError: If it does not.
+    """
+    if not folder.is_dir():
+        raise FaceSetError(f"{folder}: no such folder; a folder with photos was expected")
+
+
 def make_preparer(settings: Settings, *, describe: bool, cache: Path | None = None) -> Preparer:
     """What the settings say is done to each photo; records go to the user's cache folder.
 
@@ -130,8 +140,7 @@ def prepare_identity(
 
 
 def _faces_of(folder: Path, preparer: Preparer, on_photo: OnPhoto | None) -> tuple[list[PreparedFace], list[Refused]]:
-    if not folder.is_dir():
-        raise FaceSetError(f"{folder}: no such folder; a folder with photos was expected")
+    check_folder(folder)
     faces, refused = prepare_folder(folder, preparer, on_photo=on_photo)
     if not faces and not refused:
         raise FaceSetError(f"{folder}: the folder holds no photos (JPEG, PNG, WebP, TIFF)")

@@ -11,6 +11,7 @@ from stylswap.config import Settings, load_settings, to_toml
 from stylswap.errors import RunError
 from stylswap.identity_file import IdentityCard
 from stylswap.storage import write_atomically
+from stylswap.training.session import JOURNAL_FILE
 from stylswap.version import __version__
 
 SETTINGS_FILE: Final = "settings.toml"
@@ -75,7 +76,8 @@ def open_run(request: TrainRequest, *, resume: bool) -> None:
     Raises:
         RunError: If the folder holds another run, or it or the output's folder cannot be written.
     """
-    if not resume and (request.run / RUN_FILE).exists():
+    # A run that never took a step, for instance because a folder held too few photos, may simply be started again.
+    if not resume and (request.run / JOURNAL_FILE).exists():
         raise RunError(f"{request.run}: holds another run; resume it with --resume {request.run}, or give another --run folder")
     facts = {
         "identity": str(request.identity.resolve()),

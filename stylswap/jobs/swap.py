@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import time
 from collections import Counter
@@ -144,7 +145,8 @@ def swap_photos(
     try:
         for result in _results(swapper, pairs):
             results.append(result)
-            journal.write({**result.as_json(), "identity_sha256": swapper.identity.sha256})
+            finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            journal.write({**result.as_json(), "identity_sha256": swapper.identity.sha256, "finished": finished})
             if on_photo is not None:
                 on_photo(result, len(results), len(pairs))
     except KeyboardInterrupt:

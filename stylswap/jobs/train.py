@@ -24,7 +24,7 @@ from stylswap.faces.batch import FaceBatch
 from stylswap.features.vgg import VGG
 from stylswap.identity_file import IdentityFile
 from stylswap.jobs.device import pick_device, pick_precision
-from stylswap.jobs.prepare import OnPhoto, PrepareReport, prepare_identity, prepare_inputs
+from stylswap.jobs.prepare import OnPhoto, PrepareReport, check_folder, prepare_identity, prepare_inputs
 from stylswap.jobs.run_folder import TrainRequest, open_run
 from stylswap.networks import SwapNetwork, build_network
 from stylswap.photo import write_png
@@ -89,6 +89,8 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     """
     events = events or TrainEvents()
     device = pick_device(request.device)
+    for folder in (request.identity, request.faces):
+        check_folder(folder)
     open_run(request, resume=resume)
     identity, inputs, reports = _prepare(request, events)
     held_out, inputs = _hold_out(inputs, request.settings.training.held_out)
@@ -176,7 +178,6 @@ def _budget(request: TrainRequest) -> Budget:
 def _sheet(network: SwapNetwork, faces: FaceBatch) -> Tensor:
     """Input, output, and the output inside the face mask, one line each."""
     output = StyleRenderer(network).render(faces).images
-    network.train().requires_grad_(True)
     composite = faces.masks * output + (1 - faces.masks) * faces.images
     return contact_sheet([faces.images.cpu(), output.cpu(), composite.cpu()])
 

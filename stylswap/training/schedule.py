@@ -23,7 +23,7 @@ class Budget:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.seconds is None):
             raise SettingsError(f"a budget is either steps or seconds, got steps={self.steps}, seconds={self.seconds}")
-        if (self.steps or self.seconds or 0) <= 0:
+        if not (self.steps or self.seconds or 0) > 0:  # not a number is not positive either
             raise SettingsError(f"a budget must be positive, got steps={self.steps}, seconds={self.seconds}")
 
     def progress(self, step: int, elapsed_seconds: float) -> float:

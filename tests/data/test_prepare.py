@@ -15,7 +15,7 @@ from PIL import Image
 
 from stylswap.config import AlignmentSettings, PrepareSettings
 from stylswap.data.faceset import FaceSet
-from stylswap.data.prepare import PreparedFace, Preparer, Refused, cut_crop, prepare_folder, stack_faces
+from stylswap.data.prepare import PreparedFace, Preparer, Refused, cut_crop, prepare_folder
 from stylswap.faces.align import crop_from_photo, reference_shape, warp
 from stylswap.faces.batch import Face
 from stylswap.faces.detect import FaceDetector
@@ -96,9 +96,7 @@ def test_the_trap_catches(folder: Path, preparer: Preparer) -> None:
         preparer.prepare(folder / "b.jpg", "b.jpg")
 
 
-def test_a_second_time_it_comes_from_the_cache(
-    folder: Path, preparer: Preparer, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_second_time_it_comes_from_the_cache(folder: Path, preparer: Preparer, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     first = only(preparer.prepare(folder / "b.jpg", "b.jpg"))
     shutil.copy(folder / "b.jpg", tmp_path / "copy.jpg")
     request.getfixturevalue("no_detector")

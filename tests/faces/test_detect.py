@@ -122,7 +122,7 @@ def test_landmarks_follow_the_place_in_the_photo(photo_u8: Picture, face: Face) 
     canvas = np.full((500, 600, 3), 90, dtype=np.uint8)
     canvas[200:456, 301:557] = photo_u8
     (found,) = HOG.detect(canvas)
-    assert apart(found, face.landmarks + (301, 200)) < 0.04
+    assert apart(found, face.landmarks + np.array([301, 200])) < 0.04
 
 
 @pytest.mark.parametrize(("left", "top"), [(60, 0), (0, 90)])

@@ -82,7 +82,7 @@ def test_the_mirrored_face_has_the_mirrored_mask() -> None:
 
 
 def test_the_mask_moves_with_the_face() -> None:
-    moved = mask_of(REFERENCE + (5, -3))
+    moved = mask_of(REFERENCE + np.array([5, -3]))
     assert torch.equal(moved[:-3, 5:], mask_of(REFERENCE)[3:, :-5])
 
 

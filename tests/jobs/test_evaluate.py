@@ -12,7 +12,7 @@ from stylswap.engines.style import Rendered
 from stylswap.errors import FaceSetError
 from stylswap.faces.batch import FaceBatch
 from stylswap.jobs.evaluate import Figures, as_markdown, evaluate, identity_share
-from stylswap.jobs.swapper import Swapper, SwapOptions
+from stylswap.jobs.swapper import SwapOptions, Swapper
 from stylswap.photo import write_png
 from tests.jobs.conftest import EXAMPLES
 

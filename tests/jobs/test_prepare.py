@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,7 @@ def test_the_report_counts_yaw_and_is_json(fill: Fill, record_cache: Path) -> No
     (folder / "broken.jpg").write_bytes(b"broken")
     faces, report = prepare_identity(folder, SETTINGS, cache=record_cache)
     yaws = [pose.yaw_deg for pose in faces.poses]
-    by_hand = [sum(low <= yaw < high for yaw in yaws) for low, high in zip(YAW_BINS_DEG, YAW_BINS_DEG[1:], strict=False)]
+    by_hand = [sum(low <= yaw < high for yaw in yaws) for low, high in pairwise(YAW_BINS_DEG)]
     assert list(report.yaw_counts) == by_hand
     assert sum(by_hand) == 22
     facts = json.loads(json.dumps(report.as_json()))

@@ -116,6 +116,20 @@ def test_a_taken_run_folder_is_not_overwritten(folders: Folders, tiny_identity: 
         train(request_for(folders, tiny_identity.parent, tiny_settings))
 
 
+def test_a_run_that_never_took_a_step_may_be_started_again(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    request = request_for(folders, tmp_path, tiny_settings)
+    strict = tiny_settings.model_copy(update={"prepare": tiny_settings.prepare.model_copy(update={"min_photos": 50})})
+    with pytest.raises(FaceSetError, match="at least 50"):
+        train(replace(request, settings=strict))
+    assert train(request).out == request.out
+
+
+def test_missing_folder_leaves_nothing_behind(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    with pytest.raises(FaceSetError, match="no such folder"):
+        train(replace(request_for(folders, tmp_path, tiny_settings), faces=tmp_path / "missing"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_resuming_with_other_photos_is_refused(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
     request = request_for(folders, tmp_path, tiny_settings)
     train(request)
