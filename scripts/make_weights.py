@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from stylswap.errors import StylswapError
-from stylswap.weights import make_weights, packaged_folder, weights_entry, write_safely
+from stylswap.storage import write_atomically
+from stylswap.weights import make_weights, packaged_folder, weights_entry
 
 
 def main() -> int:
@@ -37,7 +38,7 @@ def main() -> int:
         print(f"make_weights: the manifest says {entry.sha256}; nothing was written (--update-manifest accepts)", file=sys.stderr)
         return 1
     path = (options.out or packaged_folder()) / entry.file
-    write_safely(path, content)
+    write_atomically(path, content)
     print(f"wrote {path}")
     return 0
 
@@ -49,7 +50,7 @@ def update_manifest(manifest: Path, name: str, sha256: str, num_bytes: int) -> N
         if re.search(rf'(?m)^name = "{re.escape(name)}"$', row):  # its own sha256 comes before its artefact's
             with_hash = re.sub(r'(?m)^sha256 = ".*"$', f'sha256 = "{sha256}"', row, count=1)
             rows[index] = re.sub(r"(?m)^bytes = \d+$", f"bytes = {num_bytes}", with_hash, count=1)
-    write_safely(manifest, "".join([head, *rows]).encode())
+    write_atomically(manifest, "".join([head, *rows]).encode())
 
 
 if __name__ == "__main__":

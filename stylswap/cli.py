@@ -89,7 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="stylswap",
         description="Train one small network for one face, swap it into any photo in one pass.",
-        epilog="first steps:\n  stylswap demo\n  stylswap train --identity PHOTOS --faces FACES --out alice.safetensors --consent self --minutes 10\n"
+        epilog="first steps:\n  stylswap demo\n"
+        "  stylswap train --identity PHOTOS --faces FACES --out alice.safetensors --consent self --minutes 10\n"
         "  stylswap swap --identity alice.safetensors holiday/ --out swapped/\n\n" + _EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -336,7 +337,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
         report = demo(options.out, minutes=options.minutes, device=options.device, on_photo=swaps.on_photo, events=training.events)
     print(report)
     console.print("open it in a browser. next, with your own photos:\n"
-                  "  stylswap train --identity PHOTOS_DIR --faces FACES_DIR --out alice.safetensors --consent self --minutes 10")  # fmt: skip
+                  "  stylswap train --identity PHOTOS --faces FACES --out alice.safetensors --consent self --minutes 10")  # fmt: skip
     return DONE
 
 

@@ -93,7 +93,7 @@ class IdentityFile:
         reference: The 68 reference points in pixels of the crop, (68, 2).
         card: Who it is, who consented.
         settings: The effective settings of the training.
-        data: Summary and hashes of the photos.
+        data: Summary of both folders of photos, and the sha256 over the hashes of all of them.
         training: Steps, seconds, device, versions.
         engine: Which engine renders it.
         version: Of the stylswap that wrote it.

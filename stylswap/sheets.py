@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torchvision.utils import make_grid
 
 from stylswap.errors import ShapeError
 from stylswap.shapes import check_shapes
@@ -17,7 +17,7 @@ def contact_sheet(rows: Sequence[Tensor], *, gap_px: int = 2) -> Tensor:
 
     Args:
         rows: Each (B, 3, S, S) in [0, 1]; all of one B and S.
-        gap_px: White lines between the pictures.
+        gap_px: White lines around the pictures.
 
     Returns:
         (3, H, W): one line of B pictures for each entry of `rows`.
@@ -27,10 +27,8 @@ def contact_sheet(rows: Sequence[Tensor], *, gap_px: int = 2) -> Tensor:
     """
     if not rows:
         raise ShapeError("a contact sheet needs at least one row of pictures")
-    first = rows[0]
-    lines = []
     for number, row in enumerate(rows):
-        check_shapes(**{"row 0": (first, "B 3 S S"), f"row {number}": (row, "B 3 S S")})
-        padded = F.pad(row.clamp(0, 1), (gap_px, gap_px, gap_px, gap_px), value=1.0)
-        lines.append(torch.cat(list(padded), dim=-1))  # (3, S + 2g, B (S + 2g))
-    return torch.cat(lines, dim=-2)
+        check_shapes(**{"row 0": (rows[0], "B 3 S S"), f"row {number}": (row, "B 3 S S")})
+    pictures = torch.cat([row.clamp(0, 1) for row in rows])
+    sheet: Tensor = make_grid(pictures, nrow=len(rows[0]), padding=gap_px, pad_value=1.0)
+    return sheet

@@ -6,7 +6,7 @@ import os
 import uuid
 from pathlib import Path
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_data_path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -30,7 +30,13 @@ def write_atomically(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def data_folder() -> Path:
+    """What is worth keeping, such as fetched weights: ``$STYLSWAP_HOME``, else the platform's folder for a user's data."""
+    home = os.environ.get("STYLSWAP_HOME")
+    return Path(home).expanduser() if home else user_data_path("stylswap", appauthor=False)
+
+
 def cache_folder() -> Path:
     """Where prepared faces are kept: ``$STYLSWAP_HOME/cache``, else the platform's cache folder. It may be deleted at any time."""
     home = os.environ.get("STYLSWAP_HOME")
-    return Path(home) / "cache" if home else user_cache_path("stylswap", appauthor=False)
+    return Path(home).expanduser() / "cache" if home else user_cache_path("stylswap", appauthor=False)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import re
-import sys
 import tempfile
 import tomllib
 from dataclasses import dataclass, fields
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from stylswap.errors import WeightsFileError, did_you_mean
+from stylswap.storage import data_folder, write_atomically
 
 Kind = Literal["critic", "identity"]
 Status = Literal["ok", "missing", "damaged"]
@@ -145,7 +144,8 @@ def fetch_weights(name: str, *, artefact: Path | None = None, folder: Path | Non
     if actual != entry.sha256:
         raise WeightsFileError(f"'{name}' came out with sha256 {actual}, the manifest says {entry.sha256}; nothing was written.")
     path = (folder or user_folder()) / entry.file
-    write_safely(path, content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
     return path
 
 
@@ -178,31 +178,9 @@ def make_weights(entry: Entry, *, artefact: Path | None = None) -> bytes:
         return convert.convert_file(origin.converter, inner, about)
 
 
-def write_safely(path: Path, content: bytes) -> None:
-    """Write a file so that a crash leaves the old one, or none, but never half of the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def user_folder() -> Path:
-    """Where fetched weights go: ``$STYLSWAP_HOME/weights``, or the platform's folder for a user's data."""
-    if home := os.environ.get("STYLSWAP_HOME"):
-        return Path(home).expanduser() / "weights"
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "stylswap" / "weights"
+    """Where fetched weights go."""
+    return data_folder() / "weights"
 
 
 def packaged_folder(package: Path = _PACKAGE) -> Path:

@@ -14,7 +14,9 @@ import stylswap
 PACKAGE = Path(stylswap.__file__).parent
 
 PUBLIC = [
+    "IdentityCard",
     "Photo",
+    "Settings",
     "StylswapError",
     "SwapOptions",
     "SwapSummary",
@@ -22,6 +24,7 @@ PUBLIC = [
     "Swapper",
     "TrainRequest",
     "__version__",
+    "load_settings",
     "read_photo",
     "swap_photos",
     "train",

@@ -12,9 +12,9 @@ from stylswap.sheets import contact_sheet
 def test_every_picture_is_in_its_place() -> None:
     generator = torch.Generator().manual_seed(0)
     rows = [torch.rand(3, 3, 8, 8, generator=generator) for _ in range(2)]
-    gap, step = 3, 8 + 2 * 3
+    gap, step = 3, 8 + 3
     sheet = contact_sheet(rows, gap_px=gap)
-    assert sheet.shape == (3, 2 * step, 3 * step)
+    assert sheet.shape == (3, 2 * step + gap, 3 * step + gap)
     rest = sheet.clone()
     for line, row in enumerate(rows):
         for column, picture in enumerate(row):

@@ -31,6 +31,8 @@ from stylswap.storage import write_atomically
 
 # Raise it whenever the same photo and settings would give another record.
 _RECORD_VERSION: Final = 1
+# What the losses look at: the same area that a swap replaces.
+SEGMENTER: Final = LandmarkSegmenter()
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -121,7 +123,8 @@ class Preparer:
     def _key(self, sha256: str) -> str:
         described = self.descriptor is not None
         alignment = self.settings.alignment.model_dump()
-        facts = [_RECORD_VERSION, sha256, described, alignment, asdict(self.detector), reference_shape(self.size).tolist()]
+        makers = [asdict(self.detector), asdict(SEGMENTER), reference_shape(self.size).tolist()]
+        facts = [_RECORD_VERSION, sha256, described, alignment, makers]
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         return f"{key[:2]}/{key[2:40]}.safetensors"
 
@@ -136,7 +139,7 @@ class Preparer:
             return "no face found"
         face = faces[0]
         image, landmarks, side_px = self._align(photo, face)
-        mask = LandmarkSegmenter().segment(image[None], torch.from_numpy(landmarks)[None])[0]
+        mask = SEGMENTER.segment(image[None], torch.from_numpy(landmarks)[None])[0]
         numbers = [*head_pose(face.landmarks), len(faces), side_px]
         arrays: dict[str, npt.NDArray[np.generic]] = {
             "image_u8": (image * 255).round().clamp(0, 255).byte().numpy(),

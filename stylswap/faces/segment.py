@@ -41,8 +41,8 @@ class LandmarkSegmenter:
         softness: Standard deviation of the soft edge as a share of the crop's side; 0 for an anti-aliased hard edge.
     """
 
-    forehead: float = 0.62
-    inset: float = 0.03
+    forehead: float = 0.75
+    inset: float = 0.0
     softness: float = 0.0
 
     def segment(self, images: Tensor, landmarks: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ class PasteOptions:
     Attributes:
         blend: ``"poisson"``, ``"feather"`` or ``"none"``.
         colour: ``"skin"`` takes the colour statistics of the photo's skin over, ``"none"`` does not.
-        screening: See `poisson_clone`. 0 is the pure equation, which lets the hair and the light at the mask's edge recolour the whole face;
-            with 8 the middle of the face keeps the colours that the network gave it.
+        screening: See `poisson_clone`. 0 is the pure equation, which lets the hair and the light at the mask's edge recolour the whole
+            face; with 8 the middle of the face keeps the colours that the network gave it.
     """
 
     blend: str = "poisson"

@@ -148,7 +148,7 @@ class Swapper:
         self.options = options or SwapOptions()
         self._device = pick_device(device)
         self._detector = detector or FaceDetector(thorough=self.options.faces == "all")
-        self._segmenter = segmenter or LandmarkSegmenter(forehead=0.75, inset=0.0, softness=0.01)
+        self._segmenter = segmenter or LandmarkSegmenter(softness=0.01)
         self._renderer = StyleRenderer(_network_of(identity).to(self._device))
 
     @classmethod

@@ -123,7 +123,7 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     draw_sheet(loop.step_number)
     out = request.out if finished else None
     if out is not None:
-        _identity_file(request, network, reports, _training_facts(loop, session, device)).write(out)
+        _identity_file(request, network, reports, data_hash, _training_facts(loop, session, device)).write(out)
     trained = Trained(out, request.run, loop.step_number, session.elapsed_seconds, not finished, session.recent_terms())
     _write_report(request, reports, trained, device)
     return trained
@@ -196,6 +196,7 @@ def _write_report(request: TrainRequest, reports: list[PrepareReport], trained: 
 
 
 def _data_hash(*sets: FaceSet) -> str:
+    """sha256 over the sha256 of all photos, in their order."""
     return hashlib.sha256("\n".join(sha256 for faces in sets for sha256 in faces.hashes).encode()).hexdigest()
 
 
@@ -220,7 +221,7 @@ def _training_facts(loop: Loop, session: Session, device: torch.device) -> dict[
 
 
 def _identity_file(
-    request: TrainRequest, network: SwapNetwork, reports: list[PrepareReport], training: dict[str, Any]
+    request: TrainRequest, network: SwapNetwork, reports: list[PrepareReport], data_hash: str, training: dict[str, Any]
 ) -> IdentityFile:
     settings = request.settings
     return IdentityFile(
@@ -231,7 +232,7 @@ def _identity_file(
         reference=reference_shape(settings.size),
         card=request.card,
         settings=settings.model_dump(mode="json"),
-        data={"identity": _summary(reports[0]), "faces": _summary(reports[1])},
+        data={"identity": _summary(reports[0]), "faces": _summary(reports[1]), "sha256": data_hash},
         training=training,
         version=__version__,
     )

@@ -49,7 +49,7 @@ def test_run_folder_holds_what_users_expect(tiny_identity: Path, tiny_settings: 
     assert [line["step"] for line in lines] == [1, 2]
     assert lines[0]["terms"]["network.content"] < 1e-3  # the network starts as the identity
     sheet = read_photo(run / "sheet-000002.png")
-    assert (sheet.height, sheet.width) == (3 * 68, 2 * 68)  # input, output, composite of two held-out faces
+    assert (sheet.height, sheet.width) == (3 * 66 + 2, 2 * 66 + 2)  # input, output, composite of two held-out faces
     assert [path.name for path in checkpoints(run)] == ["checkpoint-000002.safetensors"]
     assert (run / "prepare.json").is_file()
 
