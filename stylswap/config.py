@@ -52,7 +52,10 @@ class StyleSettings(_Table):
     """The landmark-constrained patch style loss."""
 
     layers: tuple[str, ...] = Field(("relu3_1", "relu4_1"), min_length=1, strict=False)  # TOML and JSON know lists only
-    num_faces: PositiveInt = Field(16, description="N: style faces chosen by landmarks for each input")
+    num_faces: PositiveInt = Field(8, description="N: style faces chosen by landmarks for each input (paper: 16)")
+    mouth_weight: PositiveFloat = Field(4.0, description="weight of the mouth's points in that choice (paper: 1)")
+    eyes_weight: PositiveFloat = Field(2.0, description="weight of the eyes' points in that choice (paper: 1)")
+    jaw_weight: PositiveFloat = Field(0.5, description="weight of the jaw's points in that choice (paper: 1)")
     radius: int = Field(0, ge=0, le=8, description="r: cells around the same cell that are searched")
     patch: PositiveInt = Field(1, description="k: side of a patch in cells, odd")
 

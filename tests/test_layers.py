@@ -41,7 +41,8 @@ MAY_IMPORT = {
     # Preparing says who is in a photo, by the settings.
     "data": f"{GROUND} faces photo storage config features.identity",
     # Never each other.
-    "engines": f"{GROUND} networks features losses faces data.faceset",
+    # `data.faceset` and `data.light_pairs` for the types of their batches.
+    "engines": f"{GROUND} networks features losses faces data.faceset data.light_pairs",
     "training": f"{GROUND} losses.weigh storage",
     # Straight lines that call down.
     "jobs": f"{GROUND} engines training data faces features losses networks photo config storage weights"

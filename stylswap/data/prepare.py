@@ -100,11 +100,13 @@ class Preparer:
         record = self.cache / self._key(sha256)
         arrays = _read(record)
         if arrays is None:
-            result = self._compute(path)
-            if isinstance(result, str):
-                return Refused(name, result)
-            _write(record, result)
+            try:
+                _write(record, self._compute(path))
+            except PhotoError as error:
+                return Refused(name, str(error))
             arrays = load_file(record)
+        if "numbers" not in arrays:
+            return Refused(name, "no face found")
         yaw, pitch, roll, num_faces, crop_side_px = arrays["numbers"].tolist()
         if crop_side_px < self.settings.min_face_px:
             return Refused(name, f"the face is too small ({crop_side_px:.0f} px, {self.settings.min_face_px} px wanted)")
@@ -128,15 +130,13 @@ class Preparer:
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         return f"{key[:2]}/{key[2:40]}.safetensors"
 
-    def _compute(self, path: Path) -> dict[str, npt.NDArray[np.generic]] | str:
-        try:
-            photo = read_photo(path)
-        except PhotoError as error:
-            return str(error)
+    def _compute(self, path: Path) -> dict[str, npt.NDArray[np.generic]]:
+        """The record of a photo; without numbers where there is no face, so that nobody looks for one again."""
+        photo = read_photo(path)
         rgb_u8 = photo.rgb_u8()
         faces = self.detector.detect(rgb_u8)
         if not faces:
-            return "no face found"
+            return {"num_faces": np.zeros(1)}
         face = faces[0]
         image, landmarks, side_px = self._align(photo, face)
         mask = SEGMENTER.segment(image[None], torch.from_numpy(landmarks)[None])[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylswap.faces.landmarks import JAW, LEFT_EYE, RIGHT_EYE
@@ -41,14 +42,16 @@ def face_height(landmarks: Tensor, size: int, side: int) -> Tensor:
     ys, xs = torch.meshgrid(torch.arange(side, dtype=points.dtype), torch.arange(side, dtype=points.dtype), indexing="ij")
     grid = torch.stack([xs, ys], dim=-1)  # (G, G, 2)
     height = _head(points, unit, grid) + _nose(points, unit, grid) + _parts(points, unit, grid)
-    return height.clamp_min(0.0) * unit[:, None, None]
+    reach = max(side // 48, 1)
+    smooth = F.avg_pool2d(height.clamp_min(0.0)[:, None], 2 * reach + 1, stride=1, padding=reach, count_include_pad=False)[:, 0]
+    return smooth * unit[:, None, None]
 
 
 def normals(height: Tensor) -> Tensor:
     """Unit normals of a height field, (B, G, G) -> (B, 3, G, G), z towards the camera."""
     slope_y, slope_x = torch.gradient(height, dim=(1, 2))
     normal = torch.stack([-slope_x, -slope_y, torch.ones_like(height)], dim=1)
-    return normal / normal.norm(dim=1, keepdim=True)
+    return F.normalize(normal, dim=1)
 
 
 def _head(points: Tensor, unit: Tensor, grid: Tensor) -> Tensor:
@@ -83,14 +86,15 @@ def _parts(points: Tensor, unit: Tensor, grid: Tensor) -> Tensor:
     corners = points[:, [48, 54]]
     outer = points[:, [36, 45]]
     cheeks = 0.62 * outer + 0.38 * corners + torch.tensor([[-0.02, 0.0], [0.02, 0.0]]) * unit[:, None, None]
-    upper, lower = points[:, [50, 51, 52]], points[:, [56, 57, 58]]
-    mouth = points[:, [48, 60, 62, 64, 54]]
+    upper, lower = _dense(points[:, [49, 50, 51, 52, 53]]), _dense(points[:, [55, 56, 57, 58, 59]])
+    mouth = _dense(_dense(points[:, [48, 60, 62, 64, 54]]))
     chin = (0.78 * points[:, 8] + 0.22 * points[:, 57])[:, None]
     crease = (0.35 * points[:, 8] + 0.65 * points[:, 57])[:, None]
+    brows = torch.cat([_dense(points[:, 17:22]), _dense(points[:, 22:27])], dim=1)
     inner = points[:, [39, 42]] * 0.75 + points[:, 27:28] * 0.25  # beside the bridge of the nose
     groups = (
-        (eyes, 0.20, SOCKET), (inner, 0.10, SOCKET * 0.5), (eyes, 0.11, EYEBALL), (points[:, 17:27], 0.09, BROW),
-        (cheeks, 0.24, CHEEK), (upper, 0.06, LIP), (lower, 0.07, LIP), (mouth, 0.045, -0.6 * LIP), (chin, 0.16, CHIN),
+        (eyes, 0.20, SOCKET), (inner, 0.10, SOCKET * 0.5), (eyes, 0.11, EYEBALL), (brows, 0.10, BROW),
+        (cheeks, 0.24, CHEEK), (upper, 0.06, LIP), (lower, 0.07, LIP), (mouth, 0.045, -0.4 * LIP), (chin, 0.16, CHIN),
         (crease, 0.08, -0.6 * LIP),
     )  # fmt: skip
     total = torch.zeros(len(points), grid.shape[0], grid.shape[1])
@@ -98,6 +102,12 @@ def _parts(points: Tensor, unit: Tensor, grid: Tensor) -> Tensor:
         hills = _hill(where, torch.full(where.shape[:2], width), unit, grid)
         total = total + rise * hills.amax(dim=1)  # the highest of a row of hills is a ridge
     return total
+
+
+def _dense(line: Tensor) -> Tensor:
+    """A line of points with one more between each two, so that its hills are one ridge: (B, K, 2) -> (B, 2K - 1, 2)."""
+    between = (line[:, :-1] + line[:, 1:]) / 2
+    return torch.cat([torch.stack([line[:, :-1], between], dim=2).flatten(1, 2), line[:, -1:]], dim=1)
 
 
 def _hill(centres: Tensor, width: Tensor, unit: Tensor, grid: Tensor) -> Tensor:

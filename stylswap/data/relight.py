@@ -8,6 +8,7 @@ picture's left side; elevation is positive above. x right, y down, z towards the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import pi
 from typing import Final
 
 import torch
@@ -20,8 +21,8 @@ GAMMA: Final = 2.2
 MARCH_STEPS: Final = 20
 LEAST_IRRADIANCE: Final = 0.015
 RATIO_RANGE: Final = (0.01, 4.0)
-# Clamped-cosine kernel over pi: a lamp of strength 1 straight above gives about 1.
-_KERNEL: Final = (1.0, 2.0 / 3.0, 1.0 / 4.0)
+# The clamped cosine's factors for orders 0, 1, 2: a lamp of strength 1 straight above gives 1.06 where the exact value is 1.
+_KERNEL: Final = (pi, 2 * pi / 3, pi / 4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,7 @@ def irradiance(normals: Tensor, directions: Tensor) -> Tensor:
         ramamoorthi2001, equations 8 to 10.
 
     Differs from the paper:
-        Divided by pi. Order 2 undershoots behind the terminator; that is cut off at 0.
+        Order 2 undershoots a little behind the terminator; that is cut off at 0.
     """
     check_shapes(normals=(normals, "B 3 G G"), directions=(directions, "B 3"))
     kernel = normals.new_tensor([_KERNEL[order] for order in (0, 1, 1, 1, 2, 2, 2, 2, 2)])
@@ -160,7 +161,8 @@ def estimated_shading(grey: Tensor, normals: Tensor, masks: Tensor) -> Tensor:
     # The face's own light and dark parts are no light: the higher harmonics are held back.
     ridge = torch.diag(torch.tensor([0.0, *[0.01] * 3, *[0.1] * 5])) * masks.sum(dim=(1, 2))[:, None, None].clamp_min(1.0)
     fit = torch.linalg.solve(square + ridge + 1e-4 * torch.eye(9), basis.transpose(1, 2) @ (weight * wanted))
-    return (basis @ fit)[..., 0].view_as(grey).clamp(0.35, 3.0)
+    fitted: Tensor = basis @ fit
+    return fitted[..., 0].view_as(grey).clamp(0.35, 3.0)
 
 
 def relight(images: Tensor, current: Tensor, height: Tensor, normals: Tensor, lights: Lights) -> Tensor:
@@ -182,6 +184,10 @@ def relight(images: Tensor, current: Tensor, height: Tensor, normals: Tensor, li
     size = check_shapes(images=(images, "B 3 S S"), height=(height, "B G G"), current=(current, "B G G"))["S"]
     lamp, even = shading(height, normals, lights)
     ratio = lights.tint[:, :, None, None] * (lamp / current)[:, None] + (even / current)[:, None]  # (B, 3, G, G)
+    # Beside the head there is no surface to shade: it gets the head's mean ratio, with a soft edge.
+    head = (height / height.amax(dim=(1, 2), keepdim=True).clamp_min(1e-3) * 3.0).clamp(0.0, 1.0)[:, None]
+    mean = (ratio * head).sum(dim=(2, 3), keepdim=True) / head.sum(dim=(2, 3), keepdim=True).clamp_min(1.0)
+    ratio = head * ratio + (1.0 - head) * mean
     ratio = F.interpolate(ratio.clamp(*RATIO_RANGE), size=(size, size), mode="bilinear", align_corners=False)
     linear = images.clamp(0, 1) ** GAMMA * ratio
     middle = linear[..., size // 4 : -size // 8, size // 4 : -size // 4].mean(dim=(1, 2, 3), keepdim=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,16 @@ import torch
 from torch import Tensor
 
 from stylswap.faces.align import inverse, rect_of_points, shifted, transform_points, warp
+from stylswap.faces.batch import FaceBatch
 from stylswap.faces.blend import blend
 from stylswap.faces.colour import match_skin
+from stylswap.faces.segment import LandmarkSegmenter
 from stylswap.photo import Photo
 
 FloatArray = npt.NDArray[np.float64]
+
+# The area that the losses look at, with a soft edge inside it.
+PASTE_SEGMENTER: Final = LandmarkSegmenter(softness=0.01)
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,26 @@ class PasteOptions:
     blend: str = "poisson"
     colour: str = "none"
     screening: float = 8.0
+
+
+def composite_crops(faces: FaceBatch, output: Tensor, options: PasteOptions | None = None) -> Tensor:
+    """What the final photos will look like, seen in the crop.
+
+    Args:
+        faces: The inputs, (B, 3, S, S).
+        output: The rendered crops, (B, 3, S, S) in [0, 1].
+        options: How they join.
+
+    Returns:
+        (B, 3, S, S) in [0, 1].
+    """
+    options = options or PasteOptions()
+    masks = PASTE_SEGMENTER.segment(faces.images, faces.landmarks)
+    joined = [
+        blend(image, crop, mask, method=options.blend, screening=options.screening)
+        for image, crop, mask in zip(faces.images, output, masks, strict=True)
+    ]
+    return torch.stack(joined)
 
 
 def paste_crop(photo: Photo, output: Tensor, mask: Tensor, crop_from_photo: FloatArray, options: PasteOptions) -> Photo:

@@ -93,7 +93,7 @@ def open_run(request: TrainRequest, *, resume: bool) -> None:
             probe = folder / ".stylswap-probe"
             probe.touch()
             probe.unlink()
-        write_atomically(request.run / RUN_FILE, json.dumps(facts, indent=1, ensure_ascii=False).encode())
+        write_atomically(request.run / RUN_FILE, json.dumps(facts, indent=1).encode())
         write_atomically(request.run / SETTINGS_FILE, to_toml(request.settings).encode())
     except OSError as error:
         raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error

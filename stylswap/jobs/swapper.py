@@ -21,10 +21,10 @@ from stylswap.faces.batch import Face, FaceBatch
 from stylswap.faces.blend import BLENDS
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose, head_pose
-from stylswap.faces.segment import LandmarkSegmenter, Segmenter
+from stylswap.faces.segment import Segmenter
 from stylswap.identity_file import IdentityFile, read_identity_file
 from stylswap.jobs.device import pick_device
-from stylswap.jobs.paste import PasteOptions, paste_crop
+from stylswap.jobs.paste import PASTE_SEGMENTER, PasteOptions, paste_crop
 from stylswap.networks import build_network
 from stylswap.photo import Photo, from_array, read_photo
 from stylswap.provenance import Mark
@@ -148,7 +148,7 @@ class Swapper:
         self.options = options or SwapOptions()
         self._device = pick_device(device)
         self._detector = detector or FaceDetector(thorough=self.options.faces == "all")
-        self._segmenter = segmenter or LandmarkSegmenter(softness=0.01)
+        self._segmenter = segmenter or PASTE_SEGMENTER
         self._renderer = StyleRenderer(_network_of(identity).to(self._device))
 
     @classmethod

@@ -24,6 +24,7 @@ from stylswap.faces.batch import FaceBatch
 from stylswap.features.vgg import VGG
 from stylswap.identity_file import IdentityFile
 from stylswap.jobs.device import pick_device, pick_precision
+from stylswap.jobs.paste import composite_crops
 from stylswap.jobs.prepare import OnPhoto, PrepareReport, check_folder, prepare_identity, prepare_inputs
 from stylswap.jobs.run_folder import TrainRequest, open_run
 from stylswap.networks import SwapNetwork, build_network
@@ -91,18 +92,19 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     device = pick_device(request.device)
     for folder in (request.identity, request.faces):
         check_folder(folder)
+    network, critic = _networks(request.settings, device)
     open_run(request, resume=resume)
     identity, inputs, reports = _prepare(request, events)
     held_out, inputs = _hold_out(inputs, request.settings.training.held_out)
-    engine, network = _build(request.settings, inputs, identity, device)
+    engine = _engine(request.settings, (network, critic), inputs, identity, device)
     settings = request.settings.training
     loop = Loop(engine, {"network": request.settings.loss.weights.model_dump()}, gradient_norm=settings.gradient_norm)
     data_hash = _data_hash(identity, inputs)
-    faces = held_out.faces(range(len(held_out))).to(device)
+    faces = held_out.faces(range(len(held_out)))
 
     def draw_sheet(step: int) -> None:
         path = request.run / f"sheet-{step:06d}.png"
-        write_png(_sheet(network, faces), path)
+        write_png(_sheet(network, faces, device), path)
         if events.on_sheet is not None:
             events.on_sheet(path)
 
@@ -139,7 +141,7 @@ def _prepare(request: TrainRequest, events: TrainEvents) -> tuple[FaceSet, FaceS
             events.on_prepared(report)
         sets.append(faces)
         reports.append(report)
-    content = json.dumps([report.as_json() for report in reports], indent=1, ensure_ascii=False)
+    content = json.dumps([report.as_json() for report in reports], indent=1)
     write_atomically(request.run / "prepare.json", content.encode())
     return sets[0], sets[1], reports
 
@@ -152,13 +154,24 @@ def _hold_out(inputs: FaceSet, count: int) -> tuple[FaceSet, FaceSet]:
     return inputs.subset(sorted(held)), inputs.subset([row for row in range(len(inputs)) if row not in held])
 
 
-def _build(settings: Settings, inputs: FaceSet, identity: FaceSet, device: torch.device) -> tuple[StyleEngine, SwapNetwork]:
+def _networks(settings: Settings, device: torch.device) -> tuple[SwapNetwork, VGG]:
+    """Network and critic, tried once: a size or a layer that does not fit is refused before an hour of preparing photos."""
     network = build_network(settings.network.name, seed=settings.seed, **settings.network.options)
+    critic = VGG.load(device=device, precision=pick_precision(settings.training.precision, device))
+    blank = torch.zeros(1, 3, settings.size, settings.size)
+    with torch.inference_mode():
+        network(blank)
+        critic(blank.to(device), [*settings.loss.style.layers, settings.loss.content_layer])
+    return network, critic
+
+
+def _engine(
+    settings: Settings, networks: tuple[SwapNetwork, VGG], inputs: FaceSet, identity: FaceSet, device: torch.device
+) -> StyleEngine:
     style = settings.loss.style
-    num_faces = min(style.num_faces, identity.num_rows)
-    engine = StyleEngine(
-        network,
-        VGG.load(device=device, precision=pick_precision(settings.training.precision, device)),
+    num_faces = min(style.num_faces, identity.num_rows)  # a few photos offer what they have
+    return StyleEngine(
+        *networks,
         inputs,
         identity,
         style=StyleOptions(style.layers, num_faces, style.radius, style.patch),
@@ -166,7 +179,6 @@ def _build(settings: Settings, inputs: FaceSet, identity: FaceSet, device: torch
         cache_bytes=round(settings.training.cache_gib * GIB),
         device=device,
     )
-    return engine, network
 
 
 def _budget(request: TrainRequest) -> Budget:
@@ -175,11 +187,10 @@ def _budget(request: TrainRequest) -> Budget:
     return Budget(seconds=max(request.minutes * 60 - RESERVE_SECONDS, 1.0))
 
 
-def _sheet(network: SwapNetwork, faces: FaceBatch) -> Tensor:
-    """Input, output, and the output inside the face mask, one line each."""
-    output = StyleRenderer(network).render(faces).images
-    composite = faces.masks * output + (1 - faces.masks) * faces.images
-    return contact_sheet([faces.images.cpu(), output.cpu(), composite.cpu()])
+def _sheet(network: SwapNetwork, faces: FaceBatch, device: torch.device) -> Tensor:
+    """Input, output and composite, one line each."""
+    output = StyleRenderer(network).render(faces.to(device)).images.cpu()
+    return contact_sheet([faces.images, output, composite_crops(faces, output)])
 
 
 def _write_report(request: TrainRequest, reports: list[PrepareReport], trained: Trained, device: torch.device) -> None:

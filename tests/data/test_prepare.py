@@ -16,7 +16,7 @@ from PIL import Image
 from stylswap.config import AlignmentSettings, PrepareSettings
 from stylswap.data.faceset import FaceSet
 from stylswap.data.prepare import PreparedFace, Preparer, Refused, cut_crop, prepare_folder
-from stylswap.faces.align import crop_from_photo, reference_shape, warp
+from stylswap.faces.align import crop_from_photo, reference_shape, scale_of, warp
 from stylswap.faces.batch import Face
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import eye_distance, head_pose
@@ -28,6 +28,7 @@ HOG = FaceDetector(use_cnn=False)
 TRANSFORMS = {
     "affine": np.array([[0.6, 0.1, -30], [-0.05, 0.5, -20], [0, 0, 1.0]]),
     "shrinking": np.array([[0.2, -0.02, -8], [0.02, 0.2, -10], [0, 0, 1.0]]),
+    "enlarging": np.array([[1.5, 0.3, -240], [-0.3, 1.5, -120], [0, 0, 1.0]]),
     "beyond the photo": np.array([[1.5, 0.3, 20], [-0.3, 1.5, 10], [0, 0, 1.0]]),
 }
 
@@ -172,7 +173,14 @@ def test_photos_that_cannot_be_used_have_a_reason(preparer: Preparer, tmp_path: 
     assert "broken.jpg" in broken.reason
     missing = preparer.prepare(tmp_path / "missing.jpg", "missing.jpg")
     assert missing == Refused("missing.jpg", "cannot be read (No such file or directory)")
-    assert not list(preparer.cache.rglob("*.safetensors"))
+    assert len(list(preparer.cache.rglob("*.safetensors"))) == 1  # the sky is remembered: looking for faces takes long
+
+
+def test_nobody_looks_twice_for_a_face_that_is_not_there(preparer: Preparer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (200, 200), (90, 120, 150)).save(tmp_path / "sky.png")
+    preparer.prepare(tmp_path / "sky.png", "sky.png")
+    monkeypatch.setattr(FaceDetector, "detect", lambda *_: pytest.fail("looked again"))
+    assert preparer.prepare(tmp_path / "sky.png", "sky.png") == Refused("sky.png", "no face found")
 
 
 def test_a_folder_with_subfolders_in_name_order(folder: Path, preparer: Preparer) -> None:
@@ -218,5 +226,5 @@ def test_a_crop_is_cut_as_if_from_the_whole_photo(photo_u8: npt.NDArray[np.uint8
     crop = cut_crop(from_array(photo_u8), matrix, SIZE)
     wanted = warp(photo, matrix, (SIZE, SIZE)).clamp(0, 1)
     assert crop.shape == (3, SIZE, SIZE)
-    assert (crop - wanted).abs().mean() < 0.004
-    assert (crop - wanted).abs().max() < 0.15
+    # Where the anti-aliasing filter stands on other pixels, fine detail differs by a little.
+    assert (crop - wanted).abs().max() < (1e-5 if scale_of(matrix) >= 1 else 0.08)

@@ -57,6 +57,7 @@ def test_every_example_photo_has_one_face(examples: Path) -> None:
     assert [len(found) for found in faces] == [1] * len(photos)
     for (face,) in faces:
         left, top, right, bottom = face.box
+        assert right - left == pytest.approx(bottom - top, abs=2), "HOG's boxes are squares"
         assert left < face.landmarks[30, 0] < right
         assert top < face.landmarks[30, 1] < bottom
         assert face.landmarks.shape == (68, 2)

@@ -158,8 +158,10 @@ def test_the_report_counts_yaw_and_is_json(fill: Fill, record_cache: Path) -> No
     assert facts["yaw_deg"] == dict(zip(["-90..-30", "-30..-10", "-10..10", "10..30", "30..90"], by_hand, strict=True))
     assert (facts["folder"], facts["used"], facts["near_duplicates"]) == (str(folder), 22, [])
     assert [photo["photo"] for photo in facts["refused"]] == ["broken.jpg"]
-    low, high = report.pitch_range_deg
-    assert min(pose.pitch_deg for pose in faces.poses) <= low < high <= max(pose.pitch_deg for pose in faces.poses)
+    pitches = sorted(pose.pitch_deg for pose in faces.poses)
+    # 22 values: the 5th percentile lies 1.05 steps from the lowest, the 95th as far from the highest.
+    assert report.pitch_range_deg[0] == pytest.approx(pitches[1] + 0.05 * (pitches[2] - pitches[1]))
+    assert report.pitch_range_deg[1] == pytest.approx(pitches[-2] - 0.05 * (pitches[-2] - pitches[-3]))
 
 
 def test_the_mean_descriptor_is_of_the_photos_that_are_used(fill: Fill, people: list[Path], record_cache: Path) -> None:

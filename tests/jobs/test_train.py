@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from stylswap.config import Settings, load_settings
-from stylswap.errors import DeviceError, FaceSetError, RunError, TrainingError
+from stylswap.errors import DeviceError, FaceSetError, RunError, SettingsError, ShapeError, TrainingError
 from stylswap.identity_file import read_identity_file
 from stylswap.jobs.run_folder import request_from_run
 from stylswap.jobs.train import TrainEvents, train
@@ -19,7 +19,7 @@ from stylswap.photo import read_photo
 from stylswap.training import session as session_module
 from stylswap.training.checkpoint import checkpoints, load_checkpoint
 from stylswap.training.session import Progress
-from tests.jobs.conftest import request_for
+from tests.jobs.conftest import TINY, request_for
 
 Folders = tuple[Path, Path]
 
@@ -122,6 +122,25 @@ def test_a_run_that_never_took_a_step_may_be_started_again(folders: Folders, tmp
     with pytest.raises(FaceSetError, match="at least 50"):
         train(replace(request, settings=strict))
     assert train(request).out == request.out
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "message"),
+    [
+        ("size=50", ShapeError, "multiple of"),
+        ("network.name=pyramit", SettingsError, "Did you mean 'pyramid'"),
+        ("loss.content_layer=relu9_9", SettingsError, "relu9_9"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_photos_are_prepared(
+    folders: Folders, tmp_path: Path, override: str, error: type[Exception], message: str
+) -> None:
+    settings = load_settings(None, [*TINY[2:], override])
+    heard: list[str] = []
+    with pytest.raises(error, match=message):
+        train(request_for(folders, tmp_path, settings), TrainEvents(on_photo=lambda kind: heard.append(kind) or (lambda *_: None)))
+    assert not heard
+    assert not list(tmp_path.iterdir())
 
 
 def test_missing_folder_leaves_nothing_behind(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
