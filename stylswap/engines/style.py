@@ -51,10 +51,20 @@ class Rendered(NamedTuple):
 
 @dataclass(frozen=True)
 class StyleOptions:
-    """Choices of the style term; see `stylswap.losses.style.patch_style`."""
+    """Choices of the style term; see `stylswap.losses.style.patch_style`.
+
+    Attributes:
+        layers: Of the critic.
+        num_faces: N, style faces chosen for each input.
+        point_weights: Weight of each of the 68 points in that choice; None weighs all alike. A smile moves few points: weighed alike,
+            head pose decides, and a closed mouth is shown mostly open ones.
+        radius: Cells around the same cell that are searched.
+        patch: Side of a patch in cells.
+    """
 
     layers: tuple[str, ...] = ("relu3_1", "relu4_1")
     num_faces: int = 16
+    point_weights: tuple[float, ...] | None = None
     radius: int = 0
     patch: int = 1
 
@@ -117,8 +127,12 @@ class StyleEngine:
         self._style = style
         self._content_layer = content_layer
         # A part of the inputs at a time: all pairs of ten thousand faces and their candidates would take gigabytes.
-        parts = inputs.all_landmarks.split(256)
-        self._styles_of = torch.cat([choose_style_faces(part, identity.all_landmarks, style.num_faces) for part in parts])
+        weights = None if style.point_weights is None else torch.tensor(style.point_weights)
+        choices = [
+            choose_style_faces(part, identity.all_landmarks, style.num_faces, point_weights=weights)
+            for part in inputs.all_landmarks.split(256)
+        ]
+        self._styles_of = torch.cat(choices)
         self._style_bank = FeatureBank(critic, style.layers, lambda row: self._image(identity, row))
         self._input_bank = FeatureBank(
             critic, (content_layer,), lambda row: self._image(inputs, row), budget_bytes=cache_bytes

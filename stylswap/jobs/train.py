@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from stylswap.config import Settings
+from stylswap.config import Settings, StyleSettings
 from stylswap.data.batches import batch_rows
 from stylswap.data.faceset import FaceSet
 from stylswap.engines.style import StyleEngine, StyleOptions, StyleRenderer
 from stylswap.errors import FaceSetError, RunError
 from stylswap.faces.align import reference_shape
 from stylswap.faces.batch import FaceBatch
+from stylswap.faces.landmarks import EYES, JAW, MOUTH, NUM_LANDMARKS
 from stylswap.features.vgg import VGG
 from stylswap.identity_file import IdentityFile
 from stylswap.jobs.device import pick_device, pick_precision
@@ -174,11 +176,17 @@ def _engine(
         *networks,
         inputs,
         identity,
-        style=StyleOptions(style.layers, num_faces, style.radius, style.patch),
+        style=StyleOptions(style.layers, num_faces, _point_weights(style), style.radius, style.patch),
         content_layer=settings.loss.content_layer,
         cache_bytes=round(settings.training.cache_gib * GIB),
         device=device,
     )
+
+
+def _point_weights(style: StyleSettings) -> tuple[float, ...]:
+    weights = np.ones(NUM_LANDMARKS)
+    weights[MOUTH], weights[EYES], weights[JAW] = style.mouth_weight, style.eyes_weight, style.jaw_weight
+    return tuple(weights.tolist())
 
 
 def _budget(request: TrainRequest) -> Budget:
