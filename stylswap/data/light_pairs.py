@@ -24,7 +24,9 @@ from stylswap.shapes import check_shapes
 
 DIFFERENT_DEG = 20.0  # lights at least this far apart are different; between 0 and this there is no answer
 NEAR_DEG = 45.0  # half of the different pairs are nearer than this: the others are easy
-RELIT_DEGRADATION = Degradation(gamma=(-0.3, 0.8))  # up to a linear camera's dark tones
+# Up to a linear camera's dark tones, and down to the near black of a face that is lit from behind.
+RELIT_DEGRADATION = Degradation(gamma=(-0.3, 0.8), exposure=(0.25, 1.5))
+DEPTH_RANGE = (0.75, 1.3)  # how flat or deep faces are, against the one relief that landmarks give
 LIT_DEGRADATION = Degradation(gamma=(-0.8, 0.2))  # the laboratory's camera is linear: brighter mid-tones make its pictures more like photos
 REC709 = (0.2126, 0.7152, 0.0722)
 
@@ -169,17 +171,29 @@ class RelitPairs:
         number = torch.arange(self.num_lights).repeat_interleave(self.num_people)
         # With replacement: a face may come twice, then the two are one person and never paired.
         rows = torch.randint(self.faces.num_rows, (len(number),), generator=generator)
-        images = self.relit(rows, lights[number])
+        depth = DEPTH_RANGE[0] + (DEPTH_RANGE[1] - DEPTH_RANGE[0]) * torch.rand(len(rows), generator=generator)
+        images = self.relit(rows, lights[number], depth)
         pairs = choose_pairs(lights.directions[number], number, rows % len(self.faces), generator)
         return LightPairs(self.degradation(images, generator), *pairs)
 
-    def relit(self, rows: Tensor | Sequence[int], lights: Lights) -> Tensor:
-        """Faces of some rows under lights, as luminance, (M, 1, S, S)."""
+    def relit(self, rows: Tensor | Sequence[int], lights: Lights, depth: Tensor | None = None) -> Tensor:
+        """Faces of some rows under lights, as luminance.
+
+        Args:
+            rows: Rows of the set, M numbers.
+            lights: M lights.
+            depth: Factor on each face's relief, (M,); None leaves it.
+
+        Returns:
+            (M, 1, S, S) in [0, 1].
+        """
         rows = torch.as_tensor(rows)
         images = self._small[rows % len(self.faces)].float() / 255
         mirrored = rows >= len(self.faces)
         images[mirrored] = images[mirrored].flip(-1)
         height = self._heights[rows].float()
+        if depth is not None:
+            height = height * depth[:, None, None]
         images = relight(images, self._current[rows].float(), height, normals(height), lights)
         return luminance_of(images)
 
