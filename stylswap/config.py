@@ -72,6 +72,7 @@ class WeightSettings(_Table):
 
     content: float = Field(1.0, ge=0)
     style: float = Field(40.0, ge=0)
+    lighting: float = Field(0.0, ge=0)
     luminance: float = Field(200.0, ge=0)
     smoothness: float = Field(0.3, ge=0)
 

@@ -16,11 +16,12 @@ from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.bank import Critic, FeatureBank
 from stylswap.losses.content import content
+from stylswap.losses.lighting import lighting
 from stylswap.losses.luminance import luminance
 from stylswap.losses.smoothness import smoothness
 from stylswap.losses.style import choose_style_faces, patch_style
 
-TERMS = frozenset({"content", "style", "luminance", "smoothness"})
+TERMS = frozenset({"content", "style", "lighting", "luminance", "smoothness"})
 
 
 class Phase(NamedTuple):
@@ -100,6 +101,7 @@ class StyleEngine:
         identity: FaceSet,
         *,
         style: StyleOptions,
+        light: Callable[[Tensor], Tensor] | None = None,
         content_layer: str = "relu4_2",
         cache_bytes: int = 2**30,
         device: torch.device | str = "cpu",
@@ -112,6 +114,7 @@ class StyleEngine:
             inputs: The faces to be edited, with their mirror images.
             identity: The photos of the identity, with their mirror images.
             style: Choices of the style term.
+            light: The lighting critic, (B, 3, S, S) -> (B, D), frozen, on the device; None where the lighting term is not wanted.
             content_layer: Layer of the content term.
             cache_bytes: Memory for the inputs' features.
             device: Where everything runs.
@@ -124,6 +127,7 @@ class StyleEngine:
         self._device = torch.device(device)
         self._network = network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self._critic = critic
+        self._light = light
         self._style = style
         self._content_layer = content_layer
         # A part of the inputs at a time: all pairs of ten thousand faces and their candidates would take gigabytes.
@@ -189,6 +193,15 @@ class _ForwardPass:
             styles = torch.stack([face[layer] for face in chosen])  # (B, N, C, H, W)
             distances.append(patch_style(features, styles, mask=mask, radius=engine._style.radius, patch=engine._style.patch))
         return torch.stack(distances).mean(dim=0)
+
+    @property
+    def lighting(self) -> Tensor:
+        light = self._engine._light
+        if light is None:
+            raise SettingsError("the lighting term is wanted, but the engine was built without a lighting critic")
+        with torch.no_grad():
+            wanted = light(self._faces.images)
+        return lighting(light(self.output), wanted)
 
     @property
     def luminance(self) -> Tensor:

@@ -23,6 +23,7 @@ from stylswap.errors import FaceSetError, RunError
 from stylswap.faces.align import reference_shape
 from stylswap.faces.batch import FaceBatch
 from stylswap.faces.landmarks import EYES, JAW, MOUTH, NUM_LANDMARKS
+from stylswap.features.lighting import LightingCritic
 from stylswap.features.vgg import VGG
 from stylswap.identity_file import IdentityFile
 from stylswap.jobs.device import pick_device, pick_precision
@@ -177,6 +178,7 @@ def _engine(
         inputs,
         identity,
         style=StyleOptions(style.layers, num_faces, _point_weights(style), style.radius, style.patch),
+        light=LightingCritic.load(device=device) if settings.loss.weights.lighting > 0 else None,
         content_layer=settings.loss.content_layer,
         cache_bytes=round(settings.training.cache_gib * GIB),
         device=device,

@@ -72,7 +72,7 @@ def test_a_training_leaves_a_report_in_its_run_folder(tiny_identity: Path) -> No
     assert last["step"] == 2 and last["terms"]
     for name in last["terms"]:
         assert f"<b>{name.removeprefix('network.')}</b>" in text
-    assert [picture.size for picture in pictures(run / "report.html")] == [(2 * 68, 3 * 68)]
+    assert [picture.size for picture in pictures(run / "report.html")] == [(2 * 66 + 2, 3 * 66 + 2)]
 
 
 def test_without_training_every_photo_is_swapped_and_shown(world: World, tmp_path: Path) -> None:
