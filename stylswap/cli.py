@@ -6,6 +6,7 @@ Results go to stdout, messages and bars to stderr, so that a pipe sees results o
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -49,8 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name that is not UTF-8 is no reason to fail after the work
     options = _parser().parse_args(arguments)
-    console = Console(stderr=True, quiet=options.quiet, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, quiet=options.quiet, highlight=False, soft_wrap=True, markup=False, emoji=False)
     run: Callable[[argparse.Namespace, Console], int] = options.run
     try:
         return run(options, console)
@@ -122,7 +125,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda or mps")
+    parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda or mps")
 
 
 def _add_train(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -141,7 +144,7 @@ def _add_train(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="the identity file to write, NAME.safetensors")
     parser.add_argument("--run", dest="run_folder", type=Path, metavar="DIR", help="run folder (default: NAME.run beside --out)")
     parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with an interrupted training")
-    parser.add_argument("--minutes", type=float, metavar="M", help="time budget instead of training.steps")
+    parser.add_argument("--minutes", type=float, metavar="M", help="time budget instead of training.steps; preparing photos comes on top")
     parser.add_argument("--consent", choices=CONSENTS, help="who allowed this face to be used; or write identity.toml into the folder")
     parser.add_argument("--consent-note", metavar="TEXT", help="where the consent can be found, what it covers")
     parser.add_argument("--name", help="the identity's name (default: identity.toml, else the folder's name)")
@@ -235,16 +238,18 @@ def _train(options: argparse.Namespace, console: Console) -> int:
     from stylswap.progress import TrainDisplay
 
     if options.resume is not None:
-        request = request_from_run(options.resume, minutes=options.minutes, device=options.device)
+        _refuse_with_resume(options)
+        request = request_from_run(options.resume, minutes=options.minutes, device=options.device, overrides=options.set)
     else:
         missing = [f"--{name}" for name in ("identity", "faces", "out") if getattr(options, name) is None]
         if missing:
             raise UsageError(f"train needs {', '.join(missing)} (or --resume RUN_DIR); see `stylswap train --help`")
+        if options.out.is_dir() or not options.out.name:
+            raise UsageError(f"--out {options.out} is a folder; give the identity file to write, for instance alice.safetensors")
         out = options.out if options.out.suffix == ".safetensors" else options.out.with_name(options.out.name + ".safetensors")
-        name = options.name or options.identity.resolve().name
-        card = read_card(options.identity, name=name, consent=options.consent, note=options.consent_note)
-        run = options.run_folder or out.with_suffix(".run")
-        request = TrainRequest(options.identity, options.faces, out, card, _settings_of(options), run, options.minutes, options.device)
+        card = read_card(options.identity, name=options.name, consent=options.consent, note=options.consent_note)
+        run, device = options.run_folder or out.with_suffix(".run"), options.device or "auto"
+        request = TrainRequest(options.identity, options.faces, out, card, _settings_of(options), run, options.minutes, device)
     with TrainDisplay(console) as display:
         trained = train(request, display.events, resume=options.resume is not None)
     if options.json:
@@ -259,6 +264,14 @@ def _train(options: argparse.Namespace, console: Console) -> int:
     return DONE
 
 
+def _refuse_with_resume(options: argparse.Namespace) -> None:
+    names = ("identity", "faces", "out", "run_folder", "consent", "consent_note", "name", "config", "size", "seed")
+    given = [f"--{name.removesuffix('_folder').replace('_', '-')}" for name in names if getattr(options, name) is not None]
+    given += [f"--set {text}" for text in options.set if not text.startswith("training.")]
+    if given:
+        raise UsageError(f"{', '.join(given)} cannot change on --resume: the run goes on as it was started (--set training.* may)")
+
+
 def _swap(options: argparse.Namespace, console: Console) -> int:
     from stylswap.jobs.swap import plan, swap_photos
     from stylswap.jobs.swapper import SwapOptions, Swapper
@@ -266,10 +279,13 @@ def _swap(options: argparse.Namespace, console: Console) -> int:
 
     if options.dry_run:
         pairs = plan(options.photos, options.out)
-        print("\n".join(f"{photo} -> {output}" for photo, output in pairs))
+        if options.json:
+            _show([{"photo": str(photo), "output": str(output)} for photo, output in pairs])
+        else:
+            print("\n".join(f"{photo} -> {output}" for photo, output in pairs))
         return DONE
     swap_options = SwapOptions(options.blend, options.colour, options.faces, options.size_limit)
-    swapper = Swapper.load(options.identity, options=swap_options, device=options.device)
+    swapper = Swapper.load(options.identity, options=swap_options, device=options.device or "auto")
     with SwapDisplay(console) as display:
         summary = swap_photos(swapper, options.photos, options.out, on_photo=display.on_photo)
     if options.json:
@@ -286,7 +302,7 @@ def _swap(options: argparse.Namespace, console: Console) -> int:
 
 def _prepare(options: argparse.Namespace, console: Console) -> int:
     from stylswap.jobs.prepare import prepare_identity, prepare_inputs
-    from stylswap.progress import TrainDisplay
+    from stylswap.progress import TrainDisplay, report_lines
 
     prepare = prepare_identity if options.kind == "identity" else prepare_inputs
     with TrainDisplay(console) as display:
@@ -294,7 +310,7 @@ def _prepare(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         _show(report.as_json())
     else:
-        display.on_prepared(report)
+        print("\n".join(report_lines(report)))
     return DONE
 
 
@@ -317,7 +333,8 @@ def _weights(options: argparse.Namespace, console: Console) -> int:
     if options.action == "fetch":
         if options.name is None:
             raise UsageError("fetch needs a name; `stylswap weights list` shows them")
-        print(fetch_weights(options.name))
+        path = str(fetch_weights(options.name))
+        _show({"path": path}) if options.json else print(path)
         return DONE
     rows = verify_weights() if options.action == "verify" else [(entry, "") for entry in list_weights()]
     if options.json:
@@ -334,8 +351,9 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
     from stylswap.progress import SwapDisplay, TrainDisplay
 
     with SwapDisplay(console) as swaps, TrainDisplay(console) as training:
-        report = demo(options.out, minutes=options.minutes, device=options.device, on_photo=swaps.on_photo, events=training.events)
-    print(report)
+        device = options.device or "auto"
+        report = demo(options.out, minutes=options.minutes, device=device, on_photo=swaps.on_photo, events=training.events)
+    _show({"report": str(report)}) if options.json else print(report)
     console.print("open it in a browser. next, with your own photos:\n"
                   "  stylswap train --identity PHOTOS --faces FACES --out alice.safetensors --consent self --minutes 10")  # fmt: skip
     return DONE

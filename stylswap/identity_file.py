@@ -48,12 +48,12 @@ class IdentityCard:
             raise ConsentError(f"unknown consent '{self.consent}'.{did_you_mean(self.consent, CONSENTS)}")
 
 
-def read_card(folder: Path, *, name: str, consent: str | None = None, note: str | None = None) -> IdentityCard:
+def read_card(folder: Path, *, name: str | None = None, consent: str | None = None, note: str | None = None) -> IdentityCard:
     """The identity card of a folder of photos, from its ``identity.toml`` or from the command line, which wins.
 
     Args:
         folder: The identity's photos.
-        name: The name where the card gives none.
+        name: The name, or None to take the card's, else the folder's.
         consent: As in `IdentityCard`, or None to take the card's.
         note: As in `IdentityCard`, or None to take the card's.
 
@@ -78,7 +78,8 @@ def read_card(folder: Path, *, name: str, consent: str | None = None, note: str 
             'or give --consent self|written|synthetic|research [--consent-note "..."]'
         )
     note = note if note is not None else str(stated.get("note", ""))
-    return IdentityCard(str(stated.get("name", name)), str(consent), note, str(stated.get("licence", "")))
+    name = name or str(stated.get("name", folder.resolve().name))
+    return IdentityCard(name, str(consent), note, str(stated.get("licence", "")))
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ class _Display:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=console,
             disable=not console.is_terminal or console.quiet,
             transient=True,
@@ -65,16 +65,8 @@ class TrainDisplay(_Display):
 
     def on_prepared(self, report: PrepareReport) -> None:
         """Say what a folder holds."""
-        yaw = "  ".join(f"{bin_}: {count}" for bin_, count in report.as_json()["yaw_deg"].items())
-        self._console.print(f"{report.folder}: {report.num_used} photos used, {len(report.refused)} left out; yaw in degrees {yaw}")
-        for photo in report.refused[:REASONS_SHOWN]:
-            self._console.print(f"  left out {photo.name}: {photo.reason}")
-        if len(report.refused) > REASONS_SHOWN:
-            self._console.print(f"  and {len(report.refused) - REASONS_SHOWN} more, see prepare.json")
-        for group in report.duplicates:
-            self._console.print(f"  nearly the same picture: {', '.join(group)}")
-        for warning in report.warnings:
-            self._console.print(f"  warning: {warning}")
+        for line in report_lines(report, most_reasons=REASONS_SHOWN):
+            self._console.print(line)
 
     def _on_step(self, standing: Standing) -> None:
         tick = standing.tick
@@ -106,3 +98,20 @@ class SwapDisplay(_Display):
         counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.counts.items(), reverse=True)) or "nothing done"
         rate = len(summary.results) / max(summary.seconds, 1e-9)
         self._console.print(f"{counts}; {summary.seconds:.1f} s, {rate:.1f} photos a second; journal {out / JOURNAL_FILE}")
+
+
+def report_lines(report: PrepareReport, *, most_reasons: int | None = None) -> list[str]:
+    """What a folder holds, line by line.
+
+    Args:
+        report: The report.
+        most_reasons: Refused photos to name; None names all.
+    """
+    yaw = "  ".join(f"{bin_}: {count}" for bin_, count in report.as_json()["yaw_deg"].items())
+    named = report.refused[:most_reasons]
+    lines = [f"{report.folder}: {report.num_used} photos used, {len(report.refused)} left out; yaw in degrees {yaw}"]
+    lines += [f"  left out {photo.name}: {photo.reason}" for photo in named]
+    if len(named) < len(report.refused):
+        lines.append(f"  and {len(report.refused) - len(named)} more, see prepare.json in the run folder")
+    lines += [f"  nearly the same picture: {', '.join(group)}" for group in report.duplicates]
+    return lines + [f"  warning: {warning}" for warning in report.warnings]

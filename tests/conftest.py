@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,11 +42,11 @@ def examples() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Larger data beside the checkout; tests that need it are skipped where it is not."""
-    folder = CHECKOUT.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not there: it holds the data that is too large for the repository")
-    return folder
+    """Larger data, named by STYLSWAP_TEST_DATA; tests that need it are skipped where it is not."""
+    folder = os.environ.get("STYLSWAP_TEST_DATA")
+    if folder is None or not Path(folder).is_dir():
+        pytest.skip("STYLSWAP_TEST_DATA names no folder: it holds the data that is too large for the repository")
+    return Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -136,3 +136,17 @@ def test_prepare_reports(folders, capsys: Capture, monkeypatch: pytest.MonkeyPat
     assert report["warnings"]  # fewer than 40
     assert main(["prepare", str(folders[0])]) == COULD_NOT_RUN
     assert "at least 20" in capsys.readouterr().err
+
+
+def test_reasons_with_brackets_are_shown_as_they_are(tiny_identity: Path, tmp_path: Path, capsys: Capture) -> None:  # noqa: F811
+    (tmp_path / "IMG [copy].jpg").write_text("[/INST] no picture")
+    code = main(["swap", "--identity", str(tiny_identity), str(tmp_path / "IMG [copy].jpg"), "--out", str(tmp_path / "out")])
+    assert code == SOME_FAILED
+    assert "IMG [copy].jpg" in capsys.readouterr().err
+
+
+def test_what_cannot_change_on_resume_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["train", "--resume", str(tmp_path), "--size", "64", "--set", "loss.weights.style=3"]) == WRONG_USAGE
+    assert "--size, --set loss.weights.style=3 cannot change" in capsys.readouterr().err
+    assert main(["train", "--identity", "a", "--faces", "b", "--out", str(tmp_path), "--consent", "self"]) == WRONG_USAGE
+    assert "is a folder" in capsys.readouterr().err

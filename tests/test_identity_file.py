@@ -145,7 +145,8 @@ def test_an_unknown_consent_is_refused_with_a_hint() -> None:
 
 def test_the_card_comes_from_the_folder(tmp_path: Path) -> None:
     (tmp_path / "identity.toml").write_text('name = "Zoë"\nconsent = "self"\nnote = "me"\nlicence = "CC0"\n', encoding="utf-8")
-    assert read_card(tmp_path, name="folder") == IdentityCard("Zoë", "self", "me", "CC0")
+    assert read_card(tmp_path) == IdentityCard("Zoë", "self", "me", "CC0")
+    assert read_card(tmp_path, name="Ann").name == "Ann"
 
 
 def test_the_command_line_wins_over_the_card(tmp_path: Path) -> None:

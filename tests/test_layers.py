@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "shapes": "errors",
     "version": "",
     "storage": "errors",
+    "interrupt": "",
     "examples": "errors",
     "config": GROUND,
     "sheets": GROUND,
@@ -43,10 +44,10 @@ MAY_IMPORT = {
     # Never each other.
     # `data.faceset` and `data.light_pairs` for the types of their batches.
     "engines": f"{GROUND} networks features losses faces data.faceset data.light_pairs",
-    "training": f"{GROUND} losses.weigh storage",
+    "training": f"{GROUND} losses.weigh storage interrupt",
     # Straight lines that call down.
     "jobs": f"{GROUND} engines training data faces features losses networks photo config storage weights"
-    " identity_file provenance sheets examples report version",
+    " identity_file provenance sheets examples report version interrupt",
     # The face to the user. `faces.blend` for the names of the blends, `training.session` for the type that its bar shows.
     "progress": "errors jobs training.session",
     "cli": "errors version jobs progress config identity_file weights faces.blend",

@@ -104,6 +104,8 @@ class Preparer:
                 _write(record, self._compute(path))
             except PhotoError as error:
                 return Refused(name, str(error))
+            except RuntimeError as error:  # dlib's word for whatever it cannot digest
+                return Refused(name, f"the face detector failed ({error})")
             arrays = load_file(record)
         if "numbers" not in arrays:
             return Refused(name, "no face found")

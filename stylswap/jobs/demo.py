@@ -137,5 +137,5 @@ def _swap(identity: str | Path, photos: list[Path], out: Path, device: str, on_p
 
 def _request(out: Path, minutes: float, device: str, settings: Settings) -> TrainRequest:
     folder = examples_path("ada")
-    card = read_card(folder, name="ada")
+    card = read_card(folder)
     return TrainRequest(folder, examples_path("faces"), out / FRESH_FILE, card, settings, out / RUN, minutes, device)

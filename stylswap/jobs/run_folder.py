@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from stylswap.config import Settings, load_settings, to_toml
-from stylswap.errors import RunError
+from stylswap.errors import RunError, SettingsError
 from stylswap.identity_file import IdentityCard
 from stylswap.storage import write_atomically
+from stylswap.training.checkpoint import checkpoints
 from stylswap.training.session import JOURNAL_FILE
 from stylswap.version import __version__
 
@@ -43,16 +45,20 @@ class TrainRequest:
     device: str = "auto"
 
 
-def request_from_run(run: Path, *, minutes: float | None = None, device: str = "auto") -> TrainRequest:
+def request_from_run(
+    run: Path, *, minutes: float | None = None, device: str | None = None, overrides: Sequence[str] = ()
+) -> TrainRequest:
     """The request that a run folder was started with.
 
     Args:
         run: The run folder.
         minutes: A new time budget, or None for the old one.
-        device: As in `pick_device`.
+        device: As in `pick_device`, or None for the one the run was started with: another one rounds differently.
+        overrides: Changed settings, as in `load_settings`, for instance a lower ``training.learning_rate``.
 
     Raises:
         RunError: If the folder is not a run folder.
+        SettingsError: If an override does not fit.
     """
     try:
         facts = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
@@ -61,11 +67,13 @@ def request_from_run(run: Path, *, minutes: float | None = None, device: str = "
             Path(facts["faces"]),
             Path(facts["out"]),
             IdentityCard(**facts["card"]),
-            load_settings(run / SETTINGS_FILE),
+            load_settings(run / SETTINGS_FILE, overrides),
             run,
             minutes if minutes is not None else facts["minutes"],
-            device,
+            device or facts["device"],
         )
+    except SettingsError:
+        raise
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run}: not a run folder that can be resumed ({error})") from error
 
@@ -76,8 +84,8 @@ def open_run(request: TrainRequest, *, resume: bool) -> None:
     Raises:
         RunError: If the folder holds another run, or it or the output's folder cannot be written.
     """
-    # A run that never took a step, for instance because a folder held too few photos, may simply be started again.
-    if not resume and (request.run / JOURNAL_FILE).exists():
+    # A run without a checkpoint, for instance because a folder held too few photos, has nothing to lose and may be started again.
+    if not resume and checkpoints(request.run):
         raise RunError(f"{request.run}: holds another run; resume it with --resume {request.run}, or give another --run folder")
     facts = {
         "identity": str(request.identity.resolve()),
@@ -85,6 +93,7 @@ def open_run(request: TrainRequest, *, resume: bool) -> None:
         "out": str(request.out.resolve()),
         "card": vars(request.card),
         "minutes": request.minutes,
+        "device": request.device,
         "version": __version__,
     }
     try:
@@ -93,6 +102,8 @@ def open_run(request: TrainRequest, *, resume: bool) -> None:
             probe = folder / ".stylswap-probe"
             probe.touch()
             probe.unlink()
+        if not resume:
+            (request.run / JOURNAL_FILE).unlink(missing_ok=True)
         write_atomically(request.run / RUN_FILE, json.dumps(facts, indent=1).encode())
         write_atomically(request.run / SETTINGS_FILE, to_toml(request.settings).encode())
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stylswap.errors import PhotoError, UsageError
+from stylswap.interrupt import first_ctrl_c
 from stylswap.jobs.swapper import Swapped, Swapper, worker_pool
 from stylswap.photo import list_photos, output_name, write_photo
 from stylswap.training.journal import Journal
@@ -141,23 +143,22 @@ def swap_photos(
         raise PhotoError(f"{out}: the output folder cannot be written ({error.strerror})") from error
     results: list[PhotoResult] = []
     began = time.monotonic()
-    interrupted = False
-    try:
-        for result in _results(swapper, pairs):
+    stop = threading.Event()
+    with first_ctrl_c(stop.set):
+        for result in _results(swapper, pairs, stop):
             results.append(result)
             finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             journal.write({**result.as_json(), "identity_sha256": swapper.identity.sha256, "finished": finished})
             if on_photo is not None:
                 on_photo(result, len(results), len(pairs))
-    except KeyboardInterrupt:
-        interrupted = True
-    return SwapSummary(tuple(results), time.monotonic() - began, interrupted)
+    return SwapSummary(tuple(results), time.monotonic() - began, interrupted=len(results) < len(pairs))
 
 
-def _results(swapper: Swapper, pairs: Sequence[tuple[Path, Path]]) -> Iterator[PhotoResult]:
+def _results(swapper: Swapper, pairs: Sequence[tuple[Path, Path]], stop: threading.Event) -> Iterator[PhotoResult]:
+    """Results in order; after `stop` is set the photos at hand are finished and no others begun."""
     remaining = iter(pairs)
     with worker_pool(os.cpu_count() or 1) as pool:
-        while group := list(islice(remaining, PHOTOS_AT_ONCE)):
+        while not stop.is_set() and (group := list(islice(remaining, PHOTOS_AT_ONCE))):
             swapped = swapper.swap_many([photo for photo, _ in group], pool=pool)
             yield from pool.map(lambda task: _write(swapper, *task), zip(group, swapped, strict=True))
 

@@ -149,7 +149,7 @@ class Swapper:
         self._device = pick_device(device)
         self._detector = detector or FaceDetector(thorough=self.options.faces == "all")
         self._segmenter = segmenter or PASTE_SEGMENTER
-        self._renderer = StyleRenderer(_network_of(identity).to(self._device))
+        self._renderer = StyleRenderer(network_of(identity).to(self._device))
 
     @classmethod
     def load(cls, identity: str | Path, *, options: SwapOptions | None = None, device: str = "auto") -> Swapper:
@@ -207,8 +207,8 @@ class Swapper:
             chosen = found if self.options.faces == "all" else found[:1]
             matrices = [self._matrix(face) for face in chosen]
             return _Aligned(opened, found, matrices, self._cut(opened, chosen, matrices))
-        except StylswapError as error:
-            return Swapped(None, None, "failed", str(error))
+        except Exception as error:  # one photo never stops the others, whatever a decoder or detector thinks of it
+            return Swapped(None, None, "failed", _reason(error))
 
     def _matrix(self, face: Face) -> FloatArray:
         alignment = self.identity.alignment
@@ -238,6 +238,12 @@ class Swapper:
     def _paste(self, aligned: _Aligned | Swapped, outputs: torch.Tensor | None) -> Swapped:
         if isinstance(aligned, Swapped):
             return aligned
+        try:
+            return self._join(aligned, outputs)
+        except Exception as error:
+            return Swapped(None, aligned.photo, "failed", _reason(error), len(aligned.found))
+
+    def _join(self, aligned: _Aligned, outputs: torch.Tensor | None) -> Swapped:
         if outputs is None or aligned.faces is None:
             return Swapped(aligned.photo, aligned.photo, "no_face", "no face found")
         photo, swapped = aligned.photo, []
@@ -249,6 +255,10 @@ class Swapper:
             photo = paste_crop(photo, outputs[index], mask, matrix, options)
             swapped.append(SwappedFace(face, head_pose(face.landmarks), outputs[index], mask, matrix))
         return Swapped(photo, aligned.photo, "swapped", "", len(aligned.found), tuple(reversed(swapped)))
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, StylswapError) else f"{type(error).__name__}: {error}"
 
 
 def worker_pool(num_threads: int) -> ThreadPoolExecutor:
@@ -279,7 +289,12 @@ def _opened(photo: PhotoLike, size_limit_mp: float) -> Photo:
     return read_photo(Path(photo), size_limit_mp=size_limit_mp)
 
 
-def _network_of(identity: IdentityFile) -> torch.nn.Module:
+def network_of(identity: IdentityFile) -> torch.nn.Module:
+    """The network of an identity file, with its weights.
+
+    Raises:
+        IdentityFileError: If it cannot be built.
+    """
     try:
         network = build_network(identity.network["name"], **identity.network["options"])
         network.load_state_dict(dict(identity.tensors))

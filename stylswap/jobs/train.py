@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from stylswap.config import Settings, StyleSettings
 from stylswap.data.batches import batch_rows
 from stylswap.data.faceset import FaceSet
 from stylswap.engines.style import StyleEngine, StyleOptions, StyleRenderer
-from stylswap.errors import FaceSetError, RunError
+from stylswap.errors import FaceSetError, RunError, UsageError
 from stylswap.faces.align import reference_shape
 from stylswap.faces.batch import FaceBatch
 from stylswap.faces.landmarks import EYES, JAW, MOUTH, NUM_LANDMARKS
@@ -90,8 +91,11 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
         RunError: If the run folder is taken, or cannot be resumed.
         TrainingError: If the losses stop being numbers.
         DeviceError: If the device is not there.
+        UsageError: If the time budget is not a positive number.
     """
     events = events or TrainEvents()
+    if request.minutes is not None and not (math.isfinite(request.minutes) and request.minutes > 0):
+        raise UsageError(f"minutes must be a positive number, got {request.minutes}")
     device = pick_device(request.device)
     for folder in (request.identity, request.faces):
         check_folder(folder)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from stylswap.errors import TrainingError
+from stylswap.interrupt import first_ctrl_c
 from stylswap.training.checkpoint import save_checkpoint
 from stylswap.training.journal import Journal
 from stylswap.training.loop import Loop, Tick
@@ -118,7 +116,7 @@ class Session:
             True when the budget was used, False when Ctrl-C ended it; a checkpoint is written in both cases.
         """
         self._began = time.monotonic()
-        with _listen_for_ctrl_c(self):
+        with first_ctrl_c(self.ask_to_stop):
             while not self._stop_asked and (share := self._share()) < 1.0:
                 self._step(share)
         self._save()
@@ -162,22 +160,3 @@ class Session:
                 f"{self._run}: the checkpoint of step {self._loop.step_number} cannot be written ({error.strerror}); "
                 "the one before it is whole: make room, then go on with --resume"
             ) from error
-
-
-@contextmanager
-def _listen_for_ctrl_c(session: Session) -> Iterator[None]:
-    """The first Ctrl-C ends the session after its step; a second one is the usual KeyboardInterrupt."""
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        session.ask_to_stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    try:
-        before = signal.signal(signal.SIGINT, on_signal)
-    except ValueError:  # not the main thread: signals are somebody else's business
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

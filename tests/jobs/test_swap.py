@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -245,3 +246,42 @@ def test_no_face_is_a_value(swapper: Swapper) -> None:
 def test_unreadable_photo_is_an_error_for_one(swapper: Swapper, tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match=r"missing\.jpg"):
         swapper.swap(tmp_path / "missing.jpg")
+
+
+@pytest.mark.parametrize("size", [(4, 4), (1, 1), (1200, 10), (20_000, 1)])
+def test_tiny_and_thin_photos_have_no_face(swapper: Swapper, tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size, (120, 90, 80)).save(tmp_path / "odd.png")
+    assert swapper.swap(tmp_path / "odd.png").status == "no_face"
+
+
+def test_whatever_goes_wrong_with_one_photo_stays_there(
+    swapper: Swapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = swapper._detector.detect
+
+    def moody(rgb_u8):
+        if rgb_u8.shape[0] == 100:
+            raise RuntimeError("dlib is in a mood")
+        return real(rgb_u8)
+
+    monkeypatch.setattr(type(swapper._detector), "detect", lambda _, rgb_u8: moody(rgb_u8))
+    Image.new("RGB", (90, 100)).save(tmp_path / "bad.png")
+    summary = swap_photos(swapper, [tmp_path / "bad.png", PHOTOS[0]], tmp_path / "out")
+    assert [result.status for result in summary.results] == ["failed", "swapped"]
+    assert "dlib is in a mood" in summary.results[0].reason
+
+
+def test_ctrl_c_finishes_the_photos_at_hand(swapper: Swapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylswap.jobs.swap.PHOTOS_AT_ONCE", 2)
+    pressed = []
+
+    def press_once(*_: object) -> None:
+        if not pressed:
+            pressed.append(1)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    summary = swap_photos(swapper, PHOTOS[:6], tmp_path / "out", on_photo=press_once)
+    assert summary.interrupted
+    assert len(summary.results) == 2
+    assert len((tmp_path / "out" / JOURNAL_FILE).read_text().splitlines()) == 2
+    assert len(list((tmp_path / "out").glob("*.jpg"))) == 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 import torch
 
 from stylswap.config import Settings, load_settings
-from stylswap.errors import DeviceError, FaceSetError, RunError, SettingsError, ShapeError, TrainingError
+from stylswap.errors import DeviceError, FaceSetError, RunError, SettingsError, ShapeError, TrainingError, UsageError
 from stylswap.identity_file import read_identity_file
 from stylswap.jobs.run_folder import request_from_run
 from stylswap.jobs.train import TrainEvents, train
@@ -68,38 +70,29 @@ def test_six_steps_are_three_then_resumed_three_bit_for_bit(folders: Folders, tm
     train(whole)
 
     parts = request_for(folders, tmp_path / "parts", settings)
+    asks: list[Callable[[], None]] = []
+
+    @contextmanager
+    def listen(ask_to_stop: Callable[[], None]) -> Iterator[None]:
+        asks.append(ask_to_stop)
+        yield
+
+    def ctrl_c_after_three(progress: Progress) -> None:
+        if progress.tick.step == 3:
+            asks[0]()
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session_module, "_listen_for_ctrl_c", stop_after(3))
-        interrupted = train(parts)
+        patch.setattr(session_module, "first_ctrl_c", listen)
+        interrupted = train(parts, TrainEvents(on_step=ctrl_c_after_three))
     assert interrupted.interrupted
     assert interrupted.steps == 3
     assert interrupted.out is None
-    resumed = train(request_from_run(parts.run, device="cpu"), resume=True)
+    resumed = train(request_from_run(parts.run), resume=True)
     assert resumed.steps == 6
     first, second = load_checkpoint(whole.run)[0], load_checkpoint(parts.run)[0]
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert read_identity_file(whole.out).training["steps"] == read_identity_file(parts.out).training["steps"] == 6
-
-
-def stop_after(steps: int):
-    """Stands in for Ctrl-C: asks the session to stop after some steps."""
-    from contextlib import contextmanager
-
-    @contextmanager
-    def listen(session):
-        on_step = session._on_step
-
-        def stop(progress: Progress) -> None:
-            if on_step is not None:
-                on_step(progress)
-            if progress.tick.step == steps:
-                session.ask_to_stop()
-
-        session._on_step = stop
-        yield
-
-    return listen
 
 
 def test_minutes_end_inside_the_budget(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
@@ -109,6 +102,31 @@ def test_minutes_end_inside_the_budget(folders: Folders, tmp_path: Path, tiny_se
     assert trained.seconds < 6.0
     assert trained.steps > 2  # training.steps does not count
     assert max(rates) > 5 * rates[-1]  # the schedule was fitted to the time
+
+
+@pytest.mark.parametrize("minutes", [0.0, -5.0, float("nan"), float("inf")])
+def test_impossible_budgets_are_refused_first(folders: Folders, tmp_path: Path, tiny_settings: Settings, minutes: float) -> None:
+    with pytest.raises(UsageError, match="positive number"):
+        train(replace(request_for(folders, tmp_path, tiny_settings), minutes=minutes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_crash_before_the_first_checkpoint_is_no_dead_end(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    request = request_for(folders, tmp_path, tiny_settings)
+    request.run.mkdir()
+    (request.run / "journal.jsonl").write_text('{"step": 1}\n')
+    train(request)
+    steps = [json.loads(line)["step"] for line in (request.run / "journal.jsonl").read_text().splitlines()]
+    assert steps == [1, 2]  # the stale line is gone
+
+
+def test_resuming_keeps_the_device_and_takes_new_training_settings(tiny_identity: Path) -> None:
+    run = tiny_identity.with_suffix(".run")
+    request = request_from_run(run, overrides=["training.learning_rate=0.0005"])
+    assert request.device == "cpu"
+    assert request.settings.training.learning_rate == 0.0005
+    with pytest.raises(SettingsError, match="Did you mean"):
+        request_from_run(run, overrides=["training.learning_rat=1"])
 
 
 def test_a_taken_run_folder_is_not_overwritten(folders: Folders, tiny_identity: Path, tiny_settings: Settings) -> None:
