@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from stylswap.data.light_pairs import LightPairs
+from stylswap.engines.phase import Phase
 from stylswap.losses.lighting import classification, contrastive
 from stylswap.networks.siamese import LightingNetwork
 
 TERMS = frozenset({"contrastive", "classification"})
-
-
-class PairPhase(NamedTuple):
-    """One optimiser's turn in a step.
-
-    Attributes:
-        name: Of the phase; prefixes its terms in the journal.
-        parameters: What this turn changes.
-        terms: Wanted names -> one number per pair, (P,) each, unweighted.
-    """
-
-    name: str
-    parameters: Sequence[nn.Parameter]
-    terms: Callable[[LightPairs, Collection[str]], dict[str, Tensor]]
 
 
 class LightingEngine:
@@ -46,7 +32,7 @@ class LightingEngine:
         self._network = network.to(self._device).train()
         self._margin = margin
         self.trained = nn.ModuleDict({"network": self._network})
-        self.phases: Sequence[PairPhase] = (PairPhase("network", tuple(self._network.parameters()), self.terms),)
+        self.phases: Sequence[Phase[LightPairs]] = (Phase("network", tuple(self._network.parameters()), self.terms),)
         self.term_names: Mapping[str, frozenset[str]] = {"network": TERMS}
 
     def terms(self, batch: LightPairs, names: Collection[str]) -> dict[str, Tensor]:

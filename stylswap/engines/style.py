@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylswap.data.faceset import FaceSet, RowBatch
+from stylswap.engines.phase import Phase
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.bank import Critic, FeatureBank
@@ -22,20 +23,6 @@ from stylswap.losses.smoothness import smoothness
 from stylswap.losses.style import choose_style_faces, patch_style
 
 TERMS = frozenset({"content", "style", "lighting", "luminance", "smoothness"})
-
-
-class Phase(NamedTuple):
-    """One optimiser's turn in a step.
-
-    Attributes:
-        name: Of the phase; prefixes its terms in the journal.
-        parameters: What this turn changes.
-        terms: Wanted names -> one number per face, (B,) each, unweighted.
-    """
-
-    name: str
-    parameters: Sequence[nn.Parameter]
-    terms: Callable[[RowBatch, Collection[str]], dict[str, Tensor]]
 
 
 class Rendered(NamedTuple):
@@ -142,7 +129,7 @@ class StyleEngine:
             critic, (content_layer,), lambda row: self._image(inputs, row), budget_bytes=cache_bytes
         )
         self.trained = nn.ModuleDict({"network": self._network})
-        self.phases: Sequence[Phase] = (Phase("network", tuple(self._network.parameters()), self.terms),)
+        self.phases: Sequence[Phase[RowBatch]] = (Phase("network", tuple(self._network.parameters()), self.terms),)
         self.term_names: Mapping[str, frozenset[str]] = {"network": TERMS}
 
     def terms(self, batch: RowBatch, names: Collection[str]) -> dict[str, Tensor]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +18,7 @@ from stylswap.photo.convert import converted
 from stylswap.photo.photo import Photo
 from stylswap.provenance import Mark, xmp_with_mark
 from stylswap.shapes import check_shapes
+from stylswap.storage import write_atomically
 
 _ENCODERS: dict[str, Callable[[Photo, bytes | None], bytes]] = {
     "JPEG": jpeg.encode,
@@ -125,16 +124,7 @@ def _encode(photo: Photo, name: str, mark: Mark | None) -> bytes:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    # Not tempfile: its files are readable by their owner only, and so would the outputs be.
-    temporary = path.with_name(f".stylswap-{secrets.token_hex(8)}.part")
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomically(path, content)
     except OSError as error:
         raise PhotoError(f"{path} cannot be written: {error.strerror or error}; what was there before is untouched") from error
-    finally:
-        # After success there is nothing left under this name; after a failure or an interrupt there must not be.
-        temporary.unlink(missing_ok=True)

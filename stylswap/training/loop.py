@@ -17,7 +17,7 @@ MAX_BAD_STEPS = 10
 
 
 class PhaseLike(Protocol):
-    """One optimiser's turn in a step; see `stylswap.engines.style.Phase`."""
+    """One optimiser's turn in a step; see `stylswap.engines.phase.Phase`."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,24 @@
+"""One optimiser's turn in a step; every engine offers one or more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from torch import Tensor, nn
+
+Batch = TypeVar("Batch")
+
+
+class Phase(NamedTuple, Generic[Batch]):
+    """One optimiser's turn in a step.
+
+    Attributes:
+        name: Of the phase; prefixes its terms in the journal.
+        parameters: What this turn changes.
+        terms: Wanted names -> one number per face or pair, (B,) each, unweighted.
+    """
+
+    name: str
+    parameters: Sequence[nn.Parameter]
+    terms: Callable[[Batch, Collection[str]], dict[str, Tensor]]

@@ -1,0 +1,167 @@
+"""The `stylswap` command's options: what can be asked for, and the help that says so."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from stylswap.errors import did_you_mean
+from stylswap.version import __version__
+
+_EXIT_CODES: Final = """\
+exit codes:
+  0 done   1 could not run   2 wrong usage   3 some photos were not swapped   130 interrupted, finished work is kept
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with suggestions for misspelt verbs."""
+
+    def error(self, message: str) -> NoReturn:
+        if "invalid choice: '" in message and "choose from" in message:
+            word = message.split("invalid choice: '")[1].partition("'")[0]
+            known = message.split("choose from ")[1].rstrip(")").replace("'", "").split(", ")
+            message += did_you_mean(word, known)
+        super().error(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Parser of all verbs; the chosen one's name is `verb`."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-q", "--quiet", action="store_true", help="no messages, no bar")
+    common.add_argument("-v", "--verbose", action="store_true", help="show where an error came from")
+    common.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+    root = _Parser(
+        prog="stylswap",
+        description="Train one small network for one face, swap it into any photo in one pass.",
+        epilog="first steps:\n  stylswap demo\n"
+        "  stylswap train --identity PHOTOS --faces FACES --out alice.safetensors --consent self --minutes 10\n"
+        "  stylswap swap --identity alice.safetensors holiday/ --out swapped/\n\n" + _EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="version", version=f"stylswap {__version__}")
+    verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for add in (_add_demo, _add_train, _add_swap, _add_prepare, _add_info, _add_weights):
+        add(verbs, common)
+    return root
+
+
+def _verb(verbs: Any, common: argparse.ArgumentParser, name: str, summary: str, example: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=summary,
+        parents=[common],
+        usage=f"stylswap {name} [options] ...",  # in full it would push the examples out of sight
+        description=f"{summary[0].upper()}{summary[1:]}.\n\nexample:\n{example}",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; `settings.toml` of any run folder is one")
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="one setting, for instance loss.weights.style=40")
+    parser.add_argument("--size", type=int, metavar="PX", help="side of the crop (default 128); short for --set size=PX")
+    parser.add_argument("--seed", type=int, metavar="N", help="short for --set seed=N")
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda or mps")
+
+
+def _add_train(verbs: Any, common: argparse.ArgumentParser) -> None:
+    from stylswap.identity_file import CONSENTS
+
+    parser = _verb(
+        verbs,
+        common,
+        "train",
+        "train a network for one identity",
+        "  stylswap train --identity alice/ --faces faces/ --out alice.safetensors --consent self --minutes 10\n"
+        "  stylswap train --resume alice.run",
+    )
+    parser.add_argument("--identity", type=Path, metavar="DIR", help="30 to 300 photos of one person")
+    parser.add_argument("--faces", type=Path, metavar="DIR", help="faces of many people, some hundreds or more")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the identity file to write, NAME.safetensors")
+    parser.add_argument("--run", dest="run_folder", type=Path, metavar="DIR", help="run folder (default: NAME.run beside --out)")
+    parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with an interrupted training")
+    parser.add_argument("--minutes", type=float, metavar="M", help="time budget instead of training.steps; preparing photos comes on top")
+    parser.add_argument("--consent", choices=CONSENTS, help="who allowed this face to be used; or write identity.toml into the folder")
+    parser.add_argument("--consent-note", metavar="TEXT", help="where the consent can be found, what it covers")
+    parser.add_argument("--name", help="the identity's name (default: identity.toml, else the folder's name)")
+    _add_settings(parser)
+    _add_device(parser)
+    parser.set_defaults(verb="train")
+
+
+def _add_swap(verbs: Any, common: argparse.ArgumentParser) -> None:
+    from stylswap.faces.blend import BLENDS
+    from stylswap.jobs.swapper import COLOURS, FACES
+
+    parser = _verb(
+        verbs,
+        common,
+        "swap",
+        "swap a trained identity into photos",
+        "  stylswap swap --identity alice.safetensors holiday/ portrait.jpg --out swapped/\n"
+        "  stylswap swap --identity ada group.png --faces all --out swapped/",
+    )
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_DIR")
+    parser.add_argument("--identity", required=True, metavar="FILE_OR_NAME", help="a file, or a name from `stylswap weights list`")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the results and stylswap.jsonl go")
+    parser.add_argument("--blend", choices=BLENDS, default="poisson", help="how the face joins the photo (default poisson)")
+    parser.add_argument("--colour", choices=COLOURS, default="none", help="skin: match the photo's skin colour first (default none)")
+    parser.add_argument("--faces", choices=FACES, default="largest", help="which faces of a photo (default largest)")
+    parser.add_argument("--size-limit", type=float, default=100.0, metavar="MP", help="refuse photos of more megapixels (default 100)")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be written, swap nothing")
+    _add_device(parser)
+    parser.set_defaults(verb="swap")
+
+
+def _add_prepare(verbs: Any, common: argparse.ArgumentParser) -> None:
+    parser = _verb(
+        verbs,
+        common,
+        "prepare",
+        "report what a folder of photos offers for training",
+        "  stylswap prepare alice/\n  stylswap prepare faces/ --kind faces",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--kind", choices=("identity", "faces"), default="identity", help="one person's photos, or faces of many people")
+    _add_settings(parser)
+    parser.set_defaults(verb="prepare")
+
+
+def _add_info(verbs: Any, common: argparse.ArgumentParser) -> None:
+    parser = _verb(verbs, common, "info", "show what an identity file holds", "  stylswap info alice.safetensors\n  stylswap info ada")
+    parser.add_argument("identity", metavar="FILE_OR_NAME")
+    parser.set_defaults(verb="info")
+
+
+def _add_weights(verbs: Any, common: argparse.ArgumentParser) -> None:
+    parser = _verb(
+        verbs,
+        common,
+        "weights",
+        "list, verify or fetch network weights",
+        "  stylswap weights list\n  stylswap weights verify\n  stylswap weights fetch vgg19-relu4_2",
+    )
+    parser.add_argument("action", choices=("list", "verify", "fetch"))
+    parser.add_argument("name", nargs="?", metavar="NAME", help="for fetch")
+    parser.set_defaults(verb="weights")
+
+
+def _add_demo(verbs: Any, common: argparse.ArgumentParser) -> None:
+    parser = _verb(
+        verbs,
+        common,
+        "demo",
+        "see it work: swap with the shipped identity, train a fresh one for two minutes, leave a report",
+        "  stylswap demo --out demo/",
+    )
+    parser.add_argument("--out", type=Path, default=Path("stylswap-demo"), metavar="DIR", help="default stylswap-demo")
+    parser.add_argument("--minutes", type=float, default=2.0, metavar="M", help="length of the fresh training (default 2; 0: none)")
+    _add_device(parser)
+    parser.set_defaults(verb="demo")
