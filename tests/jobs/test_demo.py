@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -144,10 +145,12 @@ def test_an_interrupted_training_is_reported_and_then_raised(world: World, tmp_p
     assert "It was interrupted" in text and "train 2 steps" in text and "trained here in" not in text
 
 
-def test_an_interrupted_swap_trains_nothing(world: World, tmp_path: Path) -> None:
+def test_an_interrupted_swap_trains_nothing(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def on_photo(result: PhotoResult, done: int, total: int) -> None:
-        raise KeyboardInterrupt
+        if done == 1:
+            os.kill(os.getpid(), signal.SIGINT)
 
+    monkeypatch.setattr("stylswap.jobs.swap.PHOTOS_AT_ONCE", 1)
     with pytest.raises(KeyboardInterrupt):
         demo(tmp_path, minutes=1, device="cpu", on_photo=on_photo, identity=world.identity, settings=world.settings)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
