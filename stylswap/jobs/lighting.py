@@ -15,16 +15,15 @@ from stylswap.data.faceset import FaceSet
 from stylswap.data.light_pairs import LightPairs, RelitPairs, YalePairs
 from stylswap.data.lit_faces import FindLandmarks, LitFaces, read_lit_faces
 from stylswap.engines.lighting import LightingEngine
-from stylswap.errors import RunError, UsageError
+from stylswap.errors import UsageError
 from stylswap.features.lighting import lighting_bytes
 from stylswap.jobs.device import pick_device
 from stylswap.jobs.prepare import prepare_inputs
 from stylswap.networks.siamese import LightingNetwork, build_lighting_network
 from stylswap.storage import write_atomically
-from stylswap.training.checkpoint import load_checkpoint
 from stylswap.training.loop import Loop
 from stylswap.training.schedule import Budget
-from stylswap.training.session import Pace, Progress, Session
+from stylswap.training.session import Pace, Progress, Session, resumed
 from stylswap.version import __version__
 
 Source = Literal["yale", "relit", "both"]
@@ -120,7 +119,7 @@ def train_lighting(
         budget=Budget(steps=request.steps) if request.minutes is None else Budget(seconds=request.minutes * 60),
         pace=Pace(peak=1e-3, final=1e-5, warmup=0.03, checkpoint_every=500, sheet_every=10**9),
         header={"data": key},
-        elapsed_seconds=_elapsed(request.run, loop, key) if resume else 0.0,
+        elapsed_seconds=resumed(request.run, loop, key) if resume else 0.0,
         on_step=on_step,
     )
     finished = session.run()
@@ -167,11 +166,3 @@ def _pairs(request: LightingRequest, find: FindLandmarks | None) -> tuple[Callab
         makers.append(RelitPairs(faces, request.crop_px, seed=request.seed))
         trained_on["relit_faces"] = len(faces)
     return (lambda step: makers[step % len(makers)](step)), trained_on
-
-
-def _elapsed(run: Path, loop: Loop, key: str) -> float:
-    tensors, header = load_checkpoint(run)
-    if header["data"] != key:
-        raise RunError(f"{run}: another training, or other data; start a new one without --resume")
-    loop.load_state(tensors)
-    return float(header["elapsed_seconds"])

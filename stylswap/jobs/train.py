@@ -20,7 +20,7 @@ from stylswap.config import Settings, StyleSettings
 from stylswap.data.batches import batch_rows
 from stylswap.data.faceset import FaceSet
 from stylswap.engines.style import StyleEngine, StyleOptions, StyleRenderer
-from stylswap.errors import FaceSetError, RunError, UsageError
+from stylswap.errors import FaceSetError, UsageError
 from stylswap.faces.align import reference_shape
 from stylswap.faces.batch import FaceBatch
 from stylswap.faces.landmarks import EYES, JAW, MOUTH, NUM_LANDMARKS
@@ -36,11 +36,10 @@ from stylswap.photo import write_png
 from stylswap.report import write_train_report
 from stylswap.sheets import contact_sheet
 from stylswap.storage import write_atomically
-from stylswap.training.checkpoint import load_checkpoint
 from stylswap.training.journal import Journal
 from stylswap.training.loop import Loop
 from stylswap.training.schedule import Budget
-from stylswap.training.session import JOURNAL_FILE, Pace, Progress, Session
+from stylswap.training.session import JOURNAL_FILE, Pace, Progress, Session, resumed
 from stylswap.version import __version__
 
 GIB: Final = 2**30
@@ -124,7 +123,7 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
             settings.learning_rate, settings.final_learning_rate, settings.warmup, settings.checkpoint_every, settings.sheet_every
         ),
         header={"data": data_hash},
-        elapsed_seconds=_resume(request.run, loop, data_hash) if resume else 0.0,
+        elapsed_seconds=resumed(request.run, loop, data_hash) if resume else 0.0,
         on_step=events.on_step,
         draw_sheet=draw_sheet,
     )
@@ -223,14 +222,6 @@ def _write_report(request: TrainRequest, reports: list[PrepareReport], trained: 
 def _data_hash(*sets: FaceSet) -> str:
     """sha256 over the sha256 of all photos, in their order."""
     return hashlib.sha256("\n".join(sha256 for faces in sets for sha256 in faces.hashes).encode()).hexdigest()
-
-
-def _resume(run: Path, loop: Loop, data_hash: str) -> float:
-    tensors, header = load_checkpoint(run)
-    if header["data"] != data_hash:
-        raise RunError(f"{run}: the photos have changed since this run was started; start a new training")
-    loop.load_state(tensors)
-    return float(header["elapsed_seconds"])
 
 
 def _training_facts(loop: Loop, session: Session, device: torch.device) -> dict[str, Any]:

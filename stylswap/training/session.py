@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from stylswap.errors import TrainingError
+from stylswap.errors import RunError, TrainingError
 from stylswap.interrupt import first_ctrl_c
-from stylswap.training.checkpoint import save_checkpoint
+from stylswap.training.checkpoint import load_checkpoint, save_checkpoint
 from stylswap.training.journal import Journal
 from stylswap.training.loop import Loop, Tick
 from stylswap.training.schedule import Budget, learning_rate
@@ -160,3 +160,27 @@ class Session:
                 f"{self._run}: the checkpoint of step {self._loop.step_number} cannot be written ({error.strerror}); "
                 "the one before it is whole: make room, then go on with --resume"
             ) from error
+
+
+def resumed(run: Path, loop: Loop, data: str) -> float:
+    """Put the loop where the run's newest checkpoint left it.
+
+    Args:
+        run: The run folder.
+        loop: Of the same engine.
+        data: What the run was started on, as in the checkpoints' headers under ``data``.
+
+    Returns:
+        Training time of the earlier sittings in seconds.
+
+    Raises:
+        RunError: If there is no readable checkpoint, or it belongs to other data.
+        TrainingError: If it belongs to another network.
+    """
+    tensors, header = load_checkpoint(run)
+    if header["data"] != data:
+        raise RunError(
+            f"{run}: the photos have changed since this run was started, or it is another training; start a new one without --resume"
+        )
+    loop.load_state(tensors)
+    return float(header["elapsed_seconds"])

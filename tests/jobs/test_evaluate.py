@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from stylswap.engines.style import Rendered
 from stylswap.errors import FaceSetError
 from stylswap.faces.batch import FaceBatch
-from stylswap.jobs.evaluate import Figures, as_markdown, evaluate, identity_share
+from stylswap.jobs.evaluate import Evaluation, Figures, as_markdown, evaluate, identity_share
 from stylswap.jobs.swapper import SwapOptions, Swapper
 from stylswap.photo import write_png
 from tests.jobs.conftest import EXAMPLES
@@ -72,4 +71,7 @@ def test_share_and_table() -> None:
     assert identity_share(figures) == 0.5
     text = as_markdown({"swap": {"identity_distance": 0.51, "light_correlation": 0.9}})
     assert text.splitlines() == ["| | identity distance | light correlation |", "|---|---|---|", "| swap | 0.510 | 0.900 |"]
-    assert np.isfinite([figure.inner_error for figure in figures]).all()
+    table = Evaluation(("a", "b", "c", "d"), tuple(figures), tuple(reversed(figures)), 0).table()
+    assert table["swap"]["identity_distance"] == pytest.approx((0.5 + 0.59 + 0.61 + 0.9) / 4)
+    assert table["swap"]["mouth_error"] == pytest.approx(0.2)
+    assert table["swap"]["taken_for_the_identity"] == 0.5
