@@ -17,11 +17,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from stylswap.errors import ConsentError, IdentityFileError, did_you_mean
+from stylswap.names import CONSENTS
 from stylswap.shapes import check_shapes
 from stylswap.storage import write_atomically
 
 FORMAT: Final = 1
-CONSENTS: Final = ("self", "written", "synthetic", "research")
 CARD_NAME: Final = "identity.toml"
 _HEADER_KEY: Final = "stylswap"
 
