@@ -17,7 +17,7 @@ from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import BROWS, FloatArray, head_pose, mirror_landmarks
 from stylswap.photo import list_photos, read_photo
 
-FRONTAL_DEG = 10.0
+FRONTAL_DEG = 6.0
 FACE_SHARE = 0.60  # brows to chin, of the crop's height
 CHIN_AT = 0.90  # leaves room for the forehead above the brows and a little neck below
 

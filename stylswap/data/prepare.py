@@ -30,7 +30,7 @@ from stylswap.photo import Photo, list_photos, read_photo
 from stylswap.storage import write_atomically
 
 # Raise it whenever the same photo and settings would give another record.
-_RECORD_VERSION: Final = 1
+_RECORD_VERSION: Final = 2
 # What the losses look at: the same area that a swap replaces.
 SEGMENTER: Final = LandmarkSegmenter()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from stylswap.config import Settings
 from stylswap.data.faceset import FaceSet
 from stylswap.data.prepare import PreparedFace, Preparer, Refused, prepare_folder, stack_faces
 from stylswap.errors import FaceSetError
+from stylswap.faces.coverage import coverage_of
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose
 from stylswap.features.identity import FaceDescriptor, distances_to_mean
@@ -41,6 +42,7 @@ class PrepareReport:
         yaw_counts: Photos used for each bin of `YAW_BINS_DEG`.
         pitch_range_deg: 5th and 95th percentile.
         warnings: Sentences for the user.
+        poses: How far the heads are turned, see `stylswap.faces.coverage.coverage_of`.
         mean_descriptor: Mean face descriptor of the identity's photos, (128,), None for faces of many people.
     """
 
@@ -51,6 +53,7 @@ class PrepareReport:
     yaw_counts: tuple[int, ...] = ()
     pitch_range_deg: tuple[float, float] = (0.0, 0.0)
     warnings: tuple[str, ...] = ()
+    poses: Mapping[str, Any] = field(default_factory=dict)
     mean_descriptor: tuple[float, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -63,6 +66,7 @@ class PrepareReport:
             "near_duplicates": [list(group) for group in self.duplicates],
             "yaw_deg": dict(zip(bins, self.yaw_counts, strict=False)),
             "pitch_deg_5_to_95": [round(value, 1) for value in self.pitch_range_deg],
+            "poses": dict(self.poses),
             "warnings": list(self.warnings),
         }
 
@@ -175,6 +179,7 @@ def _report(folder: Path, faces: Sequence[PreparedFace], refused: Sequence[Refus
         tuple(refused),
         yaw_counts=_yaw_counts(poses),
         pitch_range_deg=(float(pitches[0]), float(pitches[1])),
+        poses=coverage_of(poses),
     )
 
 

@@ -256,5 +256,5 @@ def _identity_file(
 
 def _summary(report: PrepareReport) -> dict[str, Any]:
     facts = report.as_json()
-    summary = {"photos": facts["used"], "refused": len(facts["refused"]), "yaw_deg": facts["yaw_deg"]}
+    summary = {"photos": facts["used"], "refused": len(facts["refused"]), "yaw_deg": facts["yaw_deg"], "poses": facts["poses"]}
     return summary if report.mean_descriptor is None else {**summary, "mean_descriptor": list(report.mean_descriptor)}
