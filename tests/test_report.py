@@ -33,9 +33,9 @@ from stylswap.report import (
     write_report,
     write_train_report,
 )
-from stylswap.report.chart import MOST_POINTS, _ticks, chart_html
+from stylswap.report.chart import MOST_POINTS, chart_html, ticks
 
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "img", "br", "input"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=http://evil.example/x onerror=alert(2)>&amp;\udce9.jpg"
 
 
@@ -238,11 +238,11 @@ def test_a_long_curve_is_thinned_and_still_ends_where_it_ends() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.123, 0.129), (-5.0, 1234.0), (1e-7, 3e-7), (99.99, 100.01)])
 def test_ticks_are_round_and_enclose(low: float, high: float) -> None:
-    ticks = _ticks(low, high, count=4)
-    step = ticks[1] - ticks[0]
-    assert 3 <= len(ticks) <= 7
-    assert ticks[0] <= low + 1e-6 * step and ticks[-1] >= high - 1e-6 * step
-    assert ticks[0] > low - step and ticks[-1] < high + step
+    found = ticks(low, high, count=4)
+    step = found[1] - found[0]
+    assert 3 <= len(found) <= 7
+    assert found[0] <= low + 1e-6 * step and found[-1] >= high - 1e-6 * step
+    assert found[0] > low - step and found[-1] < high + step
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,8 @@ def chart_html(curve: Curve) -> str:
 def _drawing(curve: Curve, smooth: Sequence[float]) -> str:
     raw_points = _thinned(list(zip(curve.steps, curve.values, strict=True)))
     smooth_points = _thinned(list(zip(curve.steps, smooth, strict=True)))
-    y_ticks = _ticks(*_limits(curve.values, smooth), count=4)
-    x_ticks = [tick for tick in _ticks(0.0, max(curve.steps[-1], 1.0), count=5) if tick <= max(curve.steps[-1], 1.0)]
+    y_ticks = ticks(*_limits(curve.values, smooth), count=4)
+    x_ticks = [tick for tick in ticks(0.0, max(curve.steps[-1], 1.0), count=5) if tick <= max(curve.steps[-1], 1.0)]
     right, bottom = WIDTH_PX - RIGHT_PX, HEIGHT_PX - BOTTOM_PX
 
     def x_px(step: float) -> float:
@@ -110,7 +110,7 @@ def _limits(values: Sequence[float], smooth: Sequence[float]) -> tuple[float, fl
     return low - margin, high + margin
 
 
-def _ticks(low: float, high: float, *, count: int) -> list[float]:
+def ticks(low: float, high: float, *, count: int) -> list[float]:
     """About `count` round numbers from one at or below `low` to one at or above `high`."""
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))

@@ -15,7 +15,10 @@ from torch import Tensor
 
 from stylswap.errors import StylswapError
 from stylswap.photo import jpeg_bytes
+from stylswap.report.bars import BarCharts, bar_charts_html
 from stylswap.report.chart import Curves, chart_html
+from stylswap.report.compare import Comparisons, comparisons_html
+from stylswap.report.gallery import Gallery, gallery_html
 from stylswap.storage import write_atomically
 
 QUALITY: Final = 88
@@ -109,7 +112,31 @@ class Pictures:
     columns: tuple[str, ...] = ()
 
 
-Part = Figures | Table | Notes | Commands | Pictures | Curves
+@dataclass(frozen=True)
+class Group:
+    """Things that have something in common.
+
+    Attributes:
+        kind: One word.
+        label: What they have in common.
+        count: How many they are.
+        names: Of the first ones; they show when the group is opened.
+    """
+
+    kind: str
+    label: str
+    count: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups with their counts, each folded."""
+
+    groups: tuple[Group, ...]
+
+
+Part = Figures | Table | Notes | Commands | Pictures | Curves | Groups | Gallery | Comparisons | BarCharts
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,17 +187,26 @@ def _section(section: Section) -> str:
 def _part(part: Part) -> str:
     match part:
         case Figures(cards):
-            return f'<dl class="cards">{"".join(map(_card, cards))}</dl>'
+            html = f'<dl class="cards">{"".join(map(_card, cards))}</dl>'
         case Table():
-            return _table(part)
+            html = _table(part)
         case Notes(lines):
-            return f'<ul class="notes">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'
+            html = f'<ul class="notes">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'
         case Commands(lines):
-            return f"<pre>{escape(chr(10).join(lines))}</pre>"
+            html = f"<pre>{escape(chr(10).join(lines))}</pre>"
         case Pictures():
-            return _pictures(part)
+            html = _pictures(part)
         case Curves(curves):
-            return f'<div class="charts">{"".join(map(chart_html, curves))}</div>'
+            html = f'<div class="charts">{"".join(map(chart_html, curves))}</div>'
+        case Groups(groups):
+            html = f'<div class="groups">{"".join(map(_group, groups))}</div>'
+        case Gallery():
+            html = gallery_html(part)
+        case Comparisons():
+            html = comparisons_html(part)
+        case BarCharts():
+            html = bar_charts_html(part)
+    return html
 
 
 def _card(card: Card) -> str:
@@ -183,6 +219,13 @@ def _table(table: Table) -> str:
     rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
     shown = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     return f"<details><summary>{escape(table.folded)}</summary>{shown}</details>" if table.folded else shown
+
+
+def _group(group: Group) -> str:
+    names = "".join(f"<li>{escape(name)}</li>" for name in group.names)
+    more = f"<p>and {group.count - len(group.names):,} more</p>" if group.count > len(group.names) else ""
+    head = f'<span class="count">{group.count:,}</span><span class="kind">{escape(group.kind)}</span><span>{escape(group.label)}</span>'
+    return f"<details><summary>{head}</summary><ul>{names}</ul>{more}</details>"
 
 
 def _pictures(pictures: Pictures) -> str:
