@@ -16,7 +16,9 @@ from torch import Tensor
 
 from stylswap.data.prepare import cut_crop
 from stylswap.jobs.evaluate import as_markdown, evaluate
-from stylswap.jobs.swapper import SwapOptions, Swapped, Swapper
+from stylswap.jobs.swap_options import SwapOptions
+from stylswap.jobs.swapped import Swapped
+from stylswap.jobs.swapper import Swapper
 from stylswap.photo import list_photos, write_png
 from stylswap.sheets import contact_sheet
 
@@ -30,9 +32,11 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="write a contact sheet: input, output, final photo of the first 24 faces")
     parser.add_argument("--blend", default=SwapOptions().blend)
     parser.add_argument("--colour", default=SwapOptions().colour)
+    parser.add_argument("--detail", default=SwapOptions().detail)
+    parser.add_argument("--mask", default=SwapOptions().mask)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    swapper = Swapper.load(options.identity, options=SwapOptions(options.blend, options.colour))
+    swapper = Swapper.load(options.identity, options=SwapOptions(options.blend, options.colour, options.detail, mask=options.mask))
     cells: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def collect(swapped: Swapped, _: int) -> None:

@@ -9,7 +9,8 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -114,24 +115,30 @@ def _refuse_with_resume(options: argparse.Namespace) -> None:
 
 
 def _swap(options: argparse.Namespace, console: Console) -> int:
-    from stylswap.jobs.swap import plan, swap_photos
-    from stylswap.jobs.swapper import SwapOptions, Swapper
+    from stylswap.jobs.swap import SwapRequest, swap_photos
+    from stylswap.jobs.swap_plan import plan
+    from stylswap.jobs.swapper import Swapper
     from stylswap.progress import SwapDisplay
 
+    pairs = plan(options.photos, options.out)
     if options.dry_run:
-        pairs = plan(options.photos, options.out)
         if options.json:
             _show([{"photo": str(photo), "output": str(output)} for photo, output in pairs])
         else:
             print("\n".join(f"{photo} -> {output}" for photo, output in pairs))
         return DONE
-    swap_options = SwapOptions(options.blend, options.colour, options.faces, options.size_limit)
+    request = SwapRequest(
+        options.photos, options.out, options.force, options.max_failures, options.workers, _signer(options), not options.no_report
+    )
+    swap_options = _swap_options(options, [photo for photo, _ in pairs])
     swapper = Swapper.load(options.identity, options=swap_options, device=options.device or "auto")
+    console.print(f"{swapper.identity.card.name} on {swapper.device}; {_mask_in_words(swapper)}")
     with SwapDisplay(console) as display:
-        summary = swap_photos(swapper, options.photos, options.out, on_photo=display.on_photo)
+        summary = swap_photos(swapper, request, on_photo=display.on_photo)
     if options.json:
-        _show({"counts": dict(summary.counts), "seconds": round(summary.seconds, 2), "out": str(options.out),
-               "photos": [result.as_json() for result in summary.results]})  # fmt: skip
+        _show({"counts": dict(summary.counts), "done_earlier": summary.num_cached, "seconds": round(summary.seconds, 2),
+               "out": str(options.out), "report": str(summary.report) if summary.report else None, "stopped": summary.stopped,
+               "photos": [{**result.as_json(), "cached": result.cached} for result in summary.results]})  # fmt: skip
     else:
         for result in summary.results:
             print(f"{result.status}\t{result.photo}\t{result.output or result.reason}")
@@ -139,6 +146,78 @@ def _swap(options: argparse.Namespace, console: Console) -> int:
     if summary.interrupted:
         return INTERRUPTED
     return DONE if summary.complete else SOME_FAILED
+
+
+def _choice(options: argparse.Namespace, per_photo: Mapping[str, Any]) -> Any:
+    from stylswap.jobs.choose import LARGEST, FaceChoice, parse_faces, read_references
+
+    distance = {} if options.like_distance is None else {"like_distance": options.like_distance}
+    faces = LARGEST if options.faces is None else parse_faces(options.faces)
+    like = read_references(options.like, size_limit_mp=options.size_limit)
+    return FaceChoice(faces, options.min_size, like, per_photo=per_photo, **distance)
+
+
+def _swap_options(options: argparse.Namespace, photos: Sequence[Path]) -> Any:
+    from stylswap.jobs.choices import read_choices
+    from stylswap.jobs.swap_options import SwapOptions
+    from stylswap.label import DEFAULT_LABEL, check_label
+
+    choice = _choice(options, read_choices(options.choices, options.photos, photos) if options.choices else {})
+    label = "" if options.label is None else options.label or DEFAULT_LABEL
+    if label:
+        check_label(label)
+    return SwapOptions(
+        options.blend, options.colour, options.detail, choice, options.mask, options.beyond_pose, label, options.size_limit
+    )
+
+
+def _signer(options: argparse.Namespace) -> Any:
+    if (options.sign is None) != (options.key is None):
+        raise UsageError("--sign CERT and --key KEY belong together; give both or neither")
+    if options.sign is None:
+        return None
+    from stylswap.signing import Signer
+
+    return Signer.from_files(options.sign, options.key)
+
+
+def _mask_in_words(swapper: Any) -> str:
+    if swapper.renderer.parses:
+        return "what covers a face stays the photo's own"
+    return "face parsing is off: glasses, hands and hair in front of a face are painted over"
+
+
+def _faces(options: argparse.Namespace, console: Console) -> int:
+    from stylswap.jobs.list_faces import list_faces
+    from stylswap.progress import SwapDisplay, face_lines
+
+    with SwapDisplay(console) as display:
+        listed = list_faces(
+            options.photos,
+            choice=_choice(options, {}),
+            preview=options.preview,
+            choices=options.csv,
+            size_limit_mp=options.size_limit,
+            on_photo=display.on_listed,
+        )
+    if options.json:
+        _show([photo.as_json() for photo in listed])
+    else:
+        print("\n".join(line for photo in listed for line in face_lines(photo)))
+    return DONE if all(photo.status == "faces" for photo in listed) else SOME_FAILED
+
+
+def _doctor(options: argparse.Namespace, console: Console) -> int:
+    from stylswap.jobs.doctor import diagnose
+
+    diagnosis = diagnose(device=options.device or "auto")
+    if options.json:
+        _show(diagnosis.as_json())
+    else:
+        for row in diagnosis.rows:
+            mend = f"\n{'':26}-> {row.mend}" if row.mend else ""
+            print(f"{row.status:8}{row.name:18}{row.found}{mend}")
+    return DONE if diagnosis.healthy else COULD_NOT_RUN
 
 
 def _prepare(options: argparse.Namespace, console: Console) -> int:
@@ -204,9 +283,11 @@ VERBS: Final[dict[str, Callable[[argparse.Namespace, Console], int]]] = {
     "demo": _demo,
     "train": _train,
     "swap": _swap,
+    "faces": _faces,
     "prepare": _prepare,
     "info": _info,
     "weights": _weights,
+    "doctor": _doctor,
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from stylswap.errors import did_you_mean
+from stylswap.names import BEYOND_POSE, CONSENTS, DETAILS, JOIN_BLENDS, JOIN_COLOURS, MASKS
 from stylswap.version import __version__
 
 _EXIT_CODES: Final = """\
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"stylswap {__version__}")
     verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for add in (_add_demo, _add_train, _add_swap, _add_prepare, _add_info, _add_weights):
+    for add in (_add_demo, _add_train, _add_swap, _add_faces, _add_prepare, _add_info, _add_weights, _add_doctor):
         add(verbs, common)
     return root
 
@@ -72,8 +73,6 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train(verbs: Any, common: argparse.ArgumentParser) -> None:
-    from stylswap.identity_file import CONSENTS
-
     parser = _verb(
         verbs,
         common,
@@ -97,27 +96,71 @@ def _add_train(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _add_swap(verbs: Any, common: argparse.ArgumentParser) -> None:
-    from stylswap.faces.blend import BLENDS
-    from stylswap.jobs.swapper import COLOURS, FACES
-
     parser = _verb(
         verbs,
         common,
         "swap",
         "swap a trained identity into photos",
         "  stylswap swap --identity alice.safetensors holiday/ portrait.jpg --out swapped/\n"
-        "  stylswap swap --identity ada group.png --faces all --out swapped/",
+        "  stylswap swap --identity ada group.png --faces all --out swapped/\n"
+        "  stylswap swap --identity ada party/ --like bride.jpg --out swapped/\n\n"
+        "Running the same command again does only what is missing or changed.",
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_DIR")
     parser.add_argument("--identity", required=True, metavar="FILE_OR_NAME", help="a file, or a name from `stylswap weights list`")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the results and stylswap.jsonl go")
-    parser.add_argument("--blend", choices=BLENDS, default="poisson", help="how the face joins the photo (default poisson)")
-    parser.add_argument("--colour", choices=COLOURS, default="none", help="skin: match the photo's skin colour first (default none)")
-    parser.add_argument("--faces", choices=FACES, default="largest", help="which faces of a photo (default largest)")
-    parser.add_argument("--size-limit", type=float, default=100.0, metavar="MP", help="refuse photos of more megapixels (default 100)")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be written, swap nothing")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the results, stylswap.jsonl and report.html go")
+    which = parser.add_argument_group("which faces")
+    _add_choice(which)
+    which.add_argument("--choices", type=Path, metavar="CSV", help="faces of single photos: columns photo and faces")
+    which.add_argument("--beyond-pose", choices=BEYOND_POSE, default="warn", help="faces turned further than the identity's photos")
+    how = parser.add_argument_group("how")
+    how.add_argument("--blend", choices=JOIN_BLENDS, default="auto", help="how the face joins the photo (default auto: the least seam)")
+    how.add_argument("--colour", choices=JOIN_COLOURS, default="auto", help="how its colours are matched (default auto: the least seam)")
+    how.add_argument("--detail", choices=DETAILS, default=DETAILS[0], help=f"what is finer than the network's crop (default {DETAILS[0]})")
+    how.add_argument("--mask", choices=MASKS, default="auto", help="parsing keeps what covers a face (default auto: where it is there)")
+    how.add_argument("--label", nargs="?", const="", metavar="TEXT", help="a visible label in a corner of every swapped photo")
+    how.add_argument("--sign", type=Path, metavar="CERT", help="sign outputs with this certificate chain (PEM; C2PA); needs --key")
+    how.add_argument("--key", type=Path, metavar="KEY", help="the private key for --sign (PEM)")
+    run = parser.add_argument_group("the run")
+    run.add_argument("--force", action="store_true", help="do everything again, whatever was done before")
+    run.add_argument("--max-failures", type=int, metavar="N", help="stop when more than N photos have failed (default: never)")
+    run.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core; 0: everything in one process)")
+    run.add_argument("--size-limit", type=float, default=100.0, metavar="MP", help="refuse photos of more megapixels (default 100)")
+    run.add_argument("--no-report", action="store_true", help="do not write report.html")
+    run.add_argument("--dry-run", action="store_true", help="show what would be written, swap nothing")
     _add_device(parser)
     parser.set_defaults(verb="swap")
+
+
+def _add_choice(group: Any) -> None:
+    group.add_argument("--faces", metavar="WHICH", help="largest (default), all, or numbers such as 1,3; `stylswap faces` shows them")
+    group.add_argument("--like", type=Path, action="append", default=[], metavar="PHOTO", help="only who is on this photo; may be repeated")
+    group.add_argument("--like-distance", type=float, metavar="D", help="how unlike is still the same person (default 0.6)")
+    group.add_argument("--min-size", type=float, default=0.0, metavar="PX", help="leave out faces whose box is smaller")
+
+
+def _add_faces(verbs: Any, common: argparse.ArgumentParser) -> None:
+    parser = _verb(
+        verbs,
+        common,
+        "faces",
+        "list the faces of photos, with their numbers",
+        "  stylswap faces group.jpg --preview numbered/\n"
+        "  stylswap faces party/ --csv choices.csv\n"
+        "  stylswap swap --identity ada party/ --choices choices.csv --out swapped/",
+    )
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_DIR")
+    _add_choice(parser.add_argument_group("mark as chosen"))
+    parser.add_argument("--preview", type=Path, metavar="DIR", help="write a picture with numbered boxes for each photo")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write choices to be edited, for `stylswap swap --choices`")
+    parser.add_argument("--size-limit", type=float, default=100.0, metavar="MP", help="refuse photos of more megapixels (default 100)")
+    parser.set_defaults(verb="faces")
+
+
+def _add_doctor(verbs: Any, common: argparse.ArgumentParser) -> None:
+    parser = _verb(verbs, common, "doctor", "say whether everything works here, and how to mend what does not", "  stylswap doctor")
+    _add_device(parser)
+    parser.set_defaults(verb="doctor")
 
 
 def _add_prepare(verbs: Any, common: argparse.ArgumentParser) -> None:

@@ -9,8 +9,11 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from stylswap.jobs.list_faces import ListedPhoto
+from stylswap.jobs.photo_worker import PhotoResult
 from stylswap.jobs.prepare import OnPhoto, PrepareReport
-from stylswap.jobs.swap import JOURNAL_FILE, PhotoResult, SwapSummary
+from stylswap.jobs.swap import SwapSummary
+from stylswap.jobs.swap_journal import JOURNAL_FILE
 from stylswap.jobs.train import TrainEvents
 from stylswap.training.session import Progress as Standing
 
@@ -89,15 +92,41 @@ class SwapDisplay(_Display):
     def on_photo(self, result: PhotoResult, done: int, total: int) -> None:
         """One photo is finished."""
         self._move("swap", done, total, result.photo.name)
-        if result.status != "swapped":
+        if result.reason and not result.cached:
             named = str(result.photo) in result.reason
             self._console.print(f"{result.status} {result.reason if named else f'{result.photo}: {result.reason}'}")
+        for face in result.faces:
+            if face.get("warning") and not result.cached:
+                self._console.print(f"warning {result.photo}, face {face['number']}: {face['warning']}")
+
+    def on_listed(self, row: ListedPhoto, done: int, total: int) -> None:
+        """The faces of one photo are found."""
+        self._move("faces", done, total, row.photo.name)
 
     def summarise(self, summary: SwapSummary, out: Path) -> None:
         """Counts, rate, and where to look."""
         counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.counts.items(), reverse=True)) or "nothing done"
-        rate = len(summary.results) / max(summary.seconds, 1e-9)
-        self._console.print(f"{counts}; {summary.seconds:.1f} s, {rate:.1f} photos a second; journal {out / JOURNAL_FILE}")
+        new = len(summary.results) - summary.num_cached
+        rate = f"{new / max(summary.seconds, 1e-9):.1f} photos a second"
+        earlier = f", {summary.num_cached} of them by an earlier run" if summary.num_cached else ""
+        self._console.print(f"{counts}{earlier}; {summary.seconds:.1f} s, {rate}; journal {out / JOURNAL_FILE}")
+        if summary.stopped:
+            self._console.print(f"stopped early: {summary.stopped}; running the same command again does the rest")
+        if summary.report is not None:
+            self._console.print(f"report {summary.report}")
+
+
+def face_lines(row: ListedPhoto) -> list[str]:
+    """A photo's faces, a line each, in columns."""
+    if not row.faces:
+        return [f"{row.photo}\t{row.status}\t{row.reason}"]
+    lines = []
+    for face in row.faces:
+        facts = face.as_json()
+        pose = f"yaw {face.pose.yaw_deg:+.0f} pitch {face.pose.pitch_deg:+.0f} roll {face.pose.roll_deg:+.0f}"
+        box = " ".join(f"{side:.0f}" for side in face.face.box)
+        lines.append(f"{row.photo}\t{face.number}\t{facts['size_px']} px\t{pose}\tbox {box}\t{face.reason or 'chosen'}")
+    return lines
 
 
 def report_lines(report: PrepareReport, *, most_reasons: int | None = None) -> list[str]:

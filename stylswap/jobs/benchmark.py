@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from stylswap.config import Settings
 from stylswap.faces.detect import FaceDetector
 from stylswap.identity_file import IdentityCard
+from stylswap.jobs.photo_worker import PhotoResult
 from stylswap.jobs.run_folder import TrainRequest
-from stylswap.jobs.swap import PhotoResult, swap_photos
+from stylswap.jobs.swap import SwapRequest, swap_photos
 from stylswap.jobs.swapper import Swapper
 from stylswap.jobs.train import TrainEvents, train
 from stylswap.photo import jpeg_bytes, list_photos, read_photo
@@ -111,7 +112,7 @@ def benchmark_swap(swapper: Swapper, photos: Path, out: Path) -> dict[str, Any]:
     def on_photo(_result: PhotoResult, _done: int, _total: int) -> None:
         memory.append(memory_mib())
 
-    summary = swap_photos(swapper, [photos], out, on_photo=on_photo)
+    summary = swap_photos(swapper, SwapRequest([photos], out, report=False), on_photo=on_photo)
     quarter = max(len(memory) // 4, 1)
     return {
         **machine(),

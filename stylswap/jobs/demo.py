@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +16,10 @@ from stylswap.errors import RunError, SettingsError, StylswapError
 from stylswap.examples import examples_path
 from stylswap.identity_file import read_card
 from stylswap.jobs.demo_report import FRESH_OUT, PHOTOS, RUN, SHIPPED_OUT, Demonstrated, Swaps, write_demo_report
+from stylswap.jobs.photo_worker import PhotoResult
 from stylswap.jobs.run_folder import RUN_FILE, SETTINGS_FILE, TrainRequest
-from stylswap.jobs.swap import PhotoResult, swap_photos
-from stylswap.jobs.swapper import PhotoLike, Swapped, Swapper
+from stylswap.jobs.swap import SwapRequest, swap_photos
+from stylswap.jobs.swapper import Swapper
 from stylswap.jobs.train import TrainEvents, train
 from stylswap.photo import from_array, list_photos, write_photo
 from stylswap.report import REPORT_FILE
@@ -85,21 +84,6 @@ def demo(
     return out / REPORT_FILE
 
 
-class _Keeper(Swapper):
-    """A swapper that keeps what it swapped, for the bare crops, which no output file holds."""
-
-    @cached_property
-    def kept(self) -> list[Swapped]:
-        """A result for each photo, in order."""
-        return []
-
-    def swap_many(self, photos: Sequence[PhotoLike], *, pool: ThreadPoolExecutor | None = None) -> list[Swapped]:
-        """See `Swapper.swap_many`."""
-        swapped = super().swap_many(photos, pool=pool)
-        self.kept.extend(swapped)
-        return swapped
-
-
 def _prepare_folder(out: Path) -> list[Path]:
     """Make the folder, remove an earlier demo's training, and copy the photos, so that inputs and outputs lie side by side."""
     if not (out / MARKER).exists() and (taken := [name for name in _MADE if (out / name).exists()]):
@@ -128,11 +112,13 @@ def _copy_photos(folder: Path) -> list[Path]:
 
 def _swap(identity: str | Path, photos: list[Path], out: Path, device: str, on_photo: OnSwapped | None) -> Swaps:
     began = time.monotonic()
-    swapper = _Keeper.load(identity, device=device)
-    assert isinstance(swapper, _Keeper), "load makes what it is called on"
+    swapper = Swapper.load(identity, device=device)
     loading_seconds = time.monotonic() - began
-    summary = swap_photos(swapper, photos, out, on_photo=on_photo)
-    return Swaps(summary, tuple(swapped.faces[0].output if swapped.faces else None for swapped in swapper.kept), loading_seconds)
+    summary = swap_photos(swapper, SwapRequest(photos, out, force=True), on_photo=on_photo)
+    # Once more in memory, for the bare crops, which no output file holds.
+    done = [result.photo for result in summary.results if result.status == "swapped"]
+    outputs = {photo: swapped.faces[0].output for photo, swapped in zip(done, swapper.swap_many(done), strict=True) if swapped.faces}
+    return Swaps(summary, tuple(outputs.get(result.photo) for result in summary.results), loading_seconds)
 
 
 def _request(out: Path, minutes: float, device: str, settings: Settings) -> TrainRequest:

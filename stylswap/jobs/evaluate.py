@@ -19,7 +19,8 @@ from stylswap.errors import FaceSetError
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import INNER, MOUTH, eye_distance
 from stylswap.features.identity import SAME_PERSON_DISTANCE, FaceDescriptor
-from stylswap.jobs.swapper import Swapped, SwappedFace, Swapper
+from stylswap.jobs.swapped import Swapped, SwappedFace
+from stylswap.jobs.swapper import Swapper
 from stylswap.photo import Photo
 
 FloatArray = npt.NDArray[np.float64]
@@ -117,8 +118,9 @@ class _Judge:
     def _light(self, photo: Photo, swapped: SwappedFace) -> FloatArray:
         crop = cut_crop(photo, swapped.crop_from_photo, self._size)
         luma = (crop * crop.new_tensor(LUMA)[:, None, None]).sum(dim=0)[None, None]
-        cells = F.interpolate(luma * swapped.mask, size=(LIGHT_CELLS, LIGHT_CELLS), mode="area")
-        cover = F.interpolate(swapped.mask[None], size=(LIGHT_CELLS, LIGHT_CELLS), mode="area")
+        mask = F.interpolate(swapped.mask[None], size=luma.shape[-2:], mode="area")
+        cells = F.interpolate(luma * mask, size=(LIGHT_CELLS, LIGHT_CELLS), mode="area")
+        cover = F.interpolate(mask, size=(LIGHT_CELLS, LIGHT_CELLS), mode="area")
         inside = cover > 0.5
         values: FloatArray = (cells[inside] / cover[inside]).double().numpy()
         return values

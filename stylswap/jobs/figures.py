@@ -15,7 +15,8 @@ from stylswap.errors import FaceSetError
 from stylswap.faces.align import inverse, transform_points
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose, head_pose
-from stylswap.jobs.swapper import Swapped, Swapper
+from stylswap.jobs.swapped import Swapped
+from stylswap.jobs.swapper import Swapper
 from stylswap.photo import Photo, jpeg_bytes, read_photo, write_photo
 from stylswap.provenance import Mark
 from stylswap.storage import write_atomically

@@ -1,4 +1,4 @@
-"""Swap a batch of photos: files and folders in, a folder out, one journal line a photo."""
+"""Swap a batch of photos: files and folders in, a folder out, one journal line a photo, a report at the end."""
 
 from __future__ import annotations
 
@@ -8,53 +8,54 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+
+import torch
 
 from stylswap.errors import PhotoError, UsageError
 from stylswap.interrupt import first_ctrl_c
-from stylswap.jobs.swapper import Swapped, Swapper, worker_pool
-from stylswap.photo import list_photos, output_name, write_photo
-from stylswap.training.journal import Journal
+from stylswap.jobs.photo_worker import PhotoResult
+from stylswap.jobs.pipeline import Pair, Pipeline
+from stylswap.jobs.swap_journal import SwapJournal, fingerprint, remove_left_overs
+from stylswap.jobs.swap_plan import plan
+from stylswap.jobs.swapper import Swapper
+from stylswap.jobs.workers import InlineWorker, ProcessWorkers
+from stylswap.report import SwapRun, write_swap_report
+from stylswap.signing import Signer
 
-JOURNAL_FILE: Final = "stylswap.jsonl"
-# Photos in memory at once. Enough to keep the workers busy, little enough for a thousand large photos.
-PHOTOS_AT_ONCE: Final = 8
+OnPhoto = Callable[[PhotoResult, int, int], None]
+# Fewer are done before a process has started.
+PHOTOS_FOR_PROCESSES = 4
 
 
 @dataclass(frozen=True)
-class PhotoResult:
-    """What became of one photo.
+class SwapRequest:
+    """What to do with which photos.
 
     Attributes:
-        photo: The photo.
-        output: The file that was written, or None.
-        status: ``"swapped"``, ``"no_face"`` or ``"failed"``.
-        reason: Why it was not swapped, else "".
-        num_found: Faces found.
-        faces: Box, pose and detector of each face that was swapped.
+        photos: Files and folders.
+        out: Where the results, the journal and the report go.
+        force: Do everything again, whatever the journal says.
+        max_failures: Stop when more photos than this have failed; None: never.
+        workers: Processes; None: one a core, and none at all for a few photos. 0: everything in this process.
+        signer: Signs every output.
+        report: Write ``report.html``.
     """
 
-    photo: Path
-    output: Path | None
-    status: str
-    reason: str
-    num_found: int
-    faces: tuple[dict[str, Any], ...]
+    photos: Sequence[Path]
+    out: Path
+    force: bool = False
+    max_failures: int | None = None
+    workers: int | None = None
+    signer: Signer | None = None
+    report: bool = True
 
-    def as_json(self) -> dict[str, Any]:
-        """The result as JSON types."""
-        return {
-            "photo": str(self.photo),
-            "output": str(self.output) if self.output else None,
-            "status": self.status,
-            "reason": self.reason,
-            "faces_found": self.num_found,
-            "faces_swapped": len(self.faces),
-            "faces": list(self.faces),
-        }
+    def __post_init__(self) -> None:
+        for name, value in (("max_failures", self.max_failures), ("workers", self.workers)):
+            if value is not None and value < 0:
+                raise UsageError(f"{name} must be 0 or more, got {value}")
 
 
 @dataclass(frozen=True)
@@ -62,69 +63,43 @@ class SwapSummary:
     """What became of all photos.
 
     Attributes:
-        results: One for each photo.
-        seconds: Duration, loading the network excluded.
+        results: One for each photo, in the order of the plan.
+        seconds: Duration, loading the network excluded, starting the workers included.
         interrupted: True when Ctrl-C ended it after the photos at hand.
+        stopped: Why it ended early, else "".
+        report: The report, None where none was written.
     """
 
     results: tuple[PhotoResult, ...]
     seconds: float
     interrupted: bool = False
+    stopped: str = ""
+    report: Path | None = None
     counts: Counter[str] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", Counter(result.status for result in self.results))
 
     @property
+    def num_cached(self) -> int:
+        """Photos that an earlier run had done."""
+        return sum(result.cached for result in self.results)
+
+    @property
     def complete(self) -> bool:
         """True when every photo was swapped."""
-        return not self.interrupted and self.counts["swapped"] == len(self.results)
+        return not self.interrupted and not self.stopped and self.counts["swapped"] == len(self.results)
 
 
-def plan(photos: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
-    """Which photo is written where: the folder structure below each argument is kept.
-
-    Args:
-        photos: Files and folders.
-        out: The output folder; when it lies inside an input folder it is passed over.
-
-    Returns:
-        Pairs of photo and output.
-
-    Raises:
-        UsageError: If there is nothing to do, an output would overwrite a photo, or two photos would be written to one file.
-    """
-    pairs: dict[Path, Path] = {}
-    out_resolved = out.resolve()
-    folders = [path for path in photos if path.is_dir()]
-    for path in photos:
-        if not path.exists():
-            raise UsageError(f"{path}: no such photo or folder")
-        below = Path(path.name) if len(folders) > 1 and path.is_dir() else Path()
-        found = [(one, out / below / one.relative_to(path)) for one in list_photos(path)] if path.is_dir() else [(path, out / path.name)]
-        for photo, wished in found:
-            output = output_name(wished)
-            if path.is_dir() and out_resolved != path.resolve() and out_resolved in photo.resolve().parents:
-                continue
-            if output.resolve() == photo.resolve():
-                raise UsageError(f"{photo}: --out {out} would overwrite the photo itself; give another folder")
-            if pairs.get(output, photo) != photo:
-                raise UsageError(f"{pairs[output]} and {photo} would both be written to {output}; swap them into different folders")
-            pairs[output] = photo
-    if not pairs:
-        raise UsageError(f"no photos found in {', '.join(map(str, photos)) or 'an empty list'}")
-    return [(photo, output) for output, photo in pairs.items()]
-
-
-def swap_photos(
-    swapper: Swapper, photos: Sequence[Path], out: Path, *, on_photo: Callable[[PhotoResult, int, int], None] | None = None
-) -> SwapSummary:
+def swap_photos(swapper: Swapper, request: SwapRequest, *, on_photo: OnPhoto | None = None) -> SwapSummary:
     """Swap photos and folders of photos. A photo that fails never stops the others, and what is written stays.
+
+    Running it again does only what is missing or changed; see `stylswap.jobs.swap_journal.SwapJournal`. Worker processes import the main
+    module anew: a script that calls this must do so under ``if __name__ == "__main__":``.
 
     Args:
         swapper: Loaded once, used for all.
-        photos: Files and folders.
-        out: Where the results and the journal go.
+        request: What to do.
         on_photo: Called with each result, how many are done, and how many there are.
 
     Returns:
@@ -133,52 +108,116 @@ def swap_photos(
     Raises:
         UsageError: See `plan`.
         PhotoError: If the output folder cannot be written.
+        RunError: If worker processes cannot be started.
     """
-    pairs = plan(photos, out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        journal = Journal(out / JOURNAL_FILE)
-        journal.path.touch()
-    except OSError as error:
-        raise PhotoError(f"{out}: the output folder cannot be written ({error.strerror})") from error
-    results: list[PhotoResult] = []
+    pairs = plan(request.photos, request.out)
     began = time.monotonic()
-    stop = threading.Event()
-    with first_ctrl_c(stop.set):
-        for result in _results(swapper, pairs, stop):
-            results.append(result)
-            finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            journal.write({**result.as_json(), "identity_sha256": swapper.identity.sha256, "finished": finished})
+    journal = _open_journal(swapper, request)
+    results: dict[Path, PhotoResult] = {}
+    halt = _Halt(request.max_failures)
+    with first_ctrl_c(halt.interrupt):
+        for result in _results(swapper, request, pairs, journal, halt):
+            results[result.photo] = result
+            if not result.cached:
+                journal.write(result)
+                halt.count(result)
             if on_photo is not None:
                 on_photo(result, len(results), len(pairs))
-    return SwapSummary(tuple(results), time.monotonic() - began, interrupted=len(results) < len(pairs))
+    order = [photo for photo, _ in pairs]
+    journal.close(order)
+    finished = tuple(results[photo] for photo in order if photo in results)
+    seconds = time.monotonic() - began
+    report = _write_report(swapper, request, finished, seconds, early=bool(halt)) if request.report else None
+    return SwapSummary(finished, seconds, halt.interrupted, halt.reason, report)
 
 
-def _results(swapper: Swapper, pairs: Sequence[tuple[Path, Path]], stop: threading.Event) -> Iterator[PhotoResult]:
-    """Results in order; after `stop` is set the photos at hand are finished and no others begun."""
-    remaining = iter(pairs)
-    with worker_pool(os.cpu_count() or 1) as pool:
-        while not stop.is_set() and (group := list(islice(remaining, PHOTOS_AT_ONCE))):
-            swapped = swapper.swap_many([photo for photo, _ in group], pool=pool)
-            yield from pool.map(lambda task: _write(swapper, *task), zip(group, swapped, strict=True))
-
-
-def _write(swapper: Swapper, pair: tuple[Path, Path], swapped: Swapped) -> PhotoResult:
-    photo, output = pair
-    faces = tuple(
-        {
-            "box": [round(side, 1) for side in face.face.box],
-            "detector": face.face.detector,
-            "score": round(face.face.score, 3),
-            **{name: round(value, 1) for name, value in face.pose._asdict().items()},
-        }
-        for face in swapped.faces
+def _write_report(swapper: Swapper, request: SwapRequest, results: Sequence[PhotoResult], seconds: float, *, early: bool) -> Path:
+    identity, options = swapper.identity, swapper.options
+    return write_swap_report(
+        request.out,
+        SwapRun(
+            identity.card.name,
+            identity.sha256,
+            [{**result.as_json(), "cached": result.cached} for result in results],
+            seconds,
+            str(swapper.device),
+            swapper.renderer.parses,
+            {**options.as_json(), "faces": options.choice.for_photo(None)},
+            interrupted=early,
+            finished=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+            size_limit_mp=options.size_limit_mp,
+        ),
     )
-    if swapped.status != "swapped" or swapped.photo is None:
-        return PhotoResult(photo, None, swapped.status, swapped.reason, swapped.num_found, ())
+
+
+class _Halt:
+    """Whether to go on."""
+
+    def __init__(self, max_failures: int | None) -> None:
+        self._max_failures = max_failures
+        self._failures = 0
+        self._asked = threading.Event()
+        self.reason = ""
+
+    @property
+    def interrupted(self) -> bool:
+        return self._asked.is_set()
+
+    def interrupt(self) -> None:
+        self._asked.set()
+
+    def count(self, result: PhotoResult) -> None:
+        self._failures += result.status == "failed"
+        if self._max_failures is not None and self._failures > self._max_failures:
+            self.reason = f"more than {self._max_failures} photos failed (--max-failures)"
+
+    def __bool__(self) -> bool:
+        return self.interrupted or bool(self.reason)
+
+
+def _open_journal(swapper: Swapper, request: SwapRequest) -> SwapJournal:
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_photo(swapped.photo, output, mark=swapper.mark)
-    except (OSError, PhotoError) as error:
-        return PhotoResult(photo, None, "failed", str(error), swapped.num_found, ())
-    return PhotoResult(photo, output, "swapped", "", swapped.num_found, faces)
+        request.out.mkdir(parents=True, exist_ok=True)
+        remove_left_overs(request.out)
+        return SwapJournal(request.out, _fingerprints(swapper, request), swapper.identity.sha256)
+    except OSError as error:
+        raise PhotoError(f"{request.out}: the output folder cannot be written ({error.strerror})") from error
+
+
+def _fingerprints(swapper: Swapper, request: SwapRequest) -> Callable[[Path], str]:
+    """For each photo what decides about its output; see `stylswap.jobs.swap_journal.fingerprint`."""
+    facts = {
+        "software": swapper.mark.software,
+        "identity": swapper.identity.sha256,
+        "options": swapper.options.as_json(),
+        "parsing": swapper.renderer.parses,
+        "device": swapper.device.type,
+        "signed": request.signer is not None,
+    }
+    return lambda photo: fingerprint({**facts, "choice": swapper.options.choice.for_photo(photo)})
+
+
+def _results(
+    swapper: Swapper, request: SwapRequest, pairs: Sequence[Pair], journal: SwapJournal, halt: _Halt
+) -> Iterator[PhotoResult]:
+    """What is done already, then everything else as it finishes."""
+    missing: list[Pair] = []
+    for photo, output in pairs:
+        earlier = None if request.force or halt else journal.done(photo, output)
+        if earlier is None:
+            missing.append((photo, output))
+        else:
+            yield earlier
+    if not missing or halt:
+        return
+    count = request.workers if request.workers is not None else (os.cpu_count() or 1)
+    inline = count == 0 or (request.workers is None and len(missing) < PHOTOS_FOR_PROCESSES)
+    worker = swapper.worker(request.signer)
+    threads = torch.get_num_threads()
+    # One thread each, in every process: they would otherwise ask for more cores than there are, and sums would round otherwise.
+    torch.set_num_threads(1)
+    try:
+        with closing(InlineWorker(worker) if inline else ProcessWorkers(worker, min(count, len(missing)))) as workers:
+            yield from Pipeline(workers, swapper.renderer, missing, lambda: bool(halt)).results()
+    finally:
+        torch.set_num_threads(threads)

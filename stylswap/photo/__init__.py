@@ -6,7 +6,7 @@ docs/decisions/0003-photo-codecs.md.
 
 from stylswap.photo.photo import Photo, from_array
 from stylswap.photo.read import PHOTO_SUFFIXES, list_photos, read_photo
-from stylswap.photo.write import encode_photo, jpeg_bytes, output_name, png_bytes, write_photo, write_png
+from stylswap.photo.write import encode_photo, jpeg_bytes, output_name, photo_bytes, png_bytes, write_photo, write_photo_bytes, write_png
 
 __all__ = [
     "PHOTO_SUFFIXES",
@@ -16,8 +16,10 @@ __all__ = [
     "jpeg_bytes",
     "list_photos",
     "output_name",
+    "photo_bytes",
     "png_bytes",
     "read_photo",
     "write_photo",
+    "write_photo_bytes",
     "write_png",
 ]

@@ -49,12 +49,26 @@ def write_photo(photo: Photo, path: Path, *, mark: Mark | None) -> None:
 
     Args:
         photo: The photo.
-        path: Where to. Its suffix decides the format; one that is not the photo's own is converted to, metadata included. BMP and
-            GIF cannot carry the mark and are refused, see `output_name`.
+        path: Where to; see `photo_bytes`.
         mark: What the file shall say of itself; None only for a photo that nothing was swapped in.
 
     Raises:
         PhotoError: If it cannot be written, for instance because the disk is full. A file that was there before is untouched.
+    """
+    write_photo_bytes(photo_bytes(photo, path, mark=mark), path)
+
+
+def photo_bytes(photo: Photo, path: Path, *, mark: Mark | None) -> bytes:
+    """The content of the file that `write_photo` writes.
+
+    Args:
+        photo: The photo.
+        path: Its suffix decides the format; one that is not the photo's own is converted to, metadata included. BMP and GIF cannot
+            carry the mark and are refused, see `output_name`.
+        mark: What the file shall say of itself; None only for a photo that nothing was swapped in.
+
+    Raises:
+        PhotoError: If the format cannot hold it.
     """
     name = _FORMATS.get(path.suffix.lower())
     if name is None:
@@ -63,9 +77,17 @@ def write_photo(photo: Photo, path: Path, *, mark: Mark | None) -> None:
             f"take one of {', '.join(sorted(_FORMATS))}, for instance {output_name(path).name}"
         )
     try:
-        content = _encode(photo, name, mark)
+        return _encode(photo, name, mark)
     except PhotoError as error:
         raise PhotoError(f"{path} cannot be written: {error}") from error
+
+
+def write_photo_bytes(content: bytes, path: Path) -> None:
+    """Write a photo's content, perhaps signed meanwhile, whole or not at all.
+
+    Raises:
+        PhotoError: If it cannot be written; a file that was there before is untouched.
+    """
     _write_whole(path, content)
 
 

@@ -14,9 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
-from stylswap.errors import PhotoError, SettingsError, UsageError
-from stylswap.jobs.swap import JOURNAL_FILE, plan, swap_photos
-from stylswap.jobs.swapper import SwapOptions, Swapper
+from stylswap.errors import PhotoError, SettingsError
+from stylswap.jobs.choose import FaceChoice
+from stylswap.jobs.render_faces import FaceRenderer
+from stylswap.jobs.swap import SwapRequest, SwapSummary, swap_photos
+from stylswap.jobs.swap_journal import JOURNAL_FILE
+from stylswap.jobs.swap_options import SwapOptions
+from stylswap.jobs.swapper import Swapper
 from stylswap.photo import from_array, read_photo
 from stylswap.provenance import read_mark
 from tests.jobs.conftest import EXAMPLES
@@ -24,15 +28,21 @@ from tests.jobs.conftest import EXAMPLES
 PHOTOS = sorted((EXAMPLES / "photos").glob("*.jpg"))
 
 
+def swap(swapper: Swapper, photos: list[Path], out: Path, on_photo=None, **request) -> SwapSummary:
+    """In this process, where a test can reach into it."""
+    return swap_photos(swapper, SwapRequest(photos, out, workers=0, report=False, **request), on_photo=on_photo)
+
+
 @pytest.fixture(scope="module")
 def swapper(tiny_identity: Path) -> Swapper:
-    return Swapper.load(tiny_identity, device="cpu")
+    return Swapper.load(tiny_identity, device="cpu", options=SwapOptions("poisson", "none", "none", mask="landmarks"))
 
 
 @pytest.fixture
 def strong(tiny_identity: Path) -> Swapper:
     """A swapper whose output differs from the input everywhere: two steps of training change next to nothing."""
-    strong = Swapper.load(tiny_identity, device="cpu", options=SwapOptions(blend="none", faces="all"))
+    options = SwapOptions("none", "none", "none", choice=FaceChoice("all"), mask="landmarks")
+    strong = Swapper.load(tiny_identity, device="cpu", options=options)
 
     class Inverted:
         def render(self, faces):
@@ -40,7 +50,7 @@ def strong(tiny_identity: Path) -> Swapper:
 
             return Rendered(1 - faces.images)
 
-    strong._renderer = Inverted()
+    strong.renderer = FaceRenderer(Inverted(), None, strong.device)
     return strong
 
 
@@ -69,7 +79,7 @@ def test_path_photo_and_array_give_the_same(swapper: Swapper) -> None:
 
 def test_pixels_outside_the_mask_stay_bit_for_bit(strong: Swapper, tmp_path: Path) -> None:
     path = png_of(PHOTOS[0], tmp_path / "photo.png")
-    summary = swap_photos(strong, [path], tmp_path / "out")
+    summary = swap(strong, [path], tmp_path / "out")
     before, after = read_photo(path).rgb_u8(), read_photo(summary.results[0].output).rgb_u8()
     changed = (before != after).any(axis=-1)
     left, top, right, bottom = (round(side) for side in summary.results[0].faces[0]["box"])
@@ -82,10 +92,10 @@ def test_pixels_outside_the_mask_stay_bit_for_bit(strong: Swapper, tmp_path: Pat
     assert not changed[outside].any()
 
 
-@pytest.mark.parametrize("blend", ["poisson", "feather", "none"])
+@pytest.mark.parametrize("blend", ["auto", "poisson", "feather", "none"])
 @pytest.mark.parametrize("colour", ["none", "skin"])
 def test_every_way_to_join(tiny_identity: Path, blend: str, colour: str) -> None:
-    swapped = Swapper.load(tiny_identity, device="cpu", options=SwapOptions(blend, colour)).swap(PHOTOS[2])
+    swapped = Swapper.load(tiny_identity, device="cpu", options=SwapOptions(blend, colour, mask="landmarks")).swap(PHOTOS[2])
     image = swapped.photo.image()
     assert swapped.status == "swapped"
     assert torch.isfinite(image).all()
@@ -133,7 +143,7 @@ def test_batch_with_bad_files(swapper: Swapper, tmp_path: Path) -> None:
     Image.new("L", (30_001, 2)).save(folder / "wide.png")
     Image.fromarray(np.full((200, 300, 3), 90, np.uint8)).save(folder / "wall.png")
     seen: list[tuple[int, int]] = []
-    summary = swap_photos(swapper, [folder], tmp_path / "out", on_photo=lambda _, done, total: seen.append((done, total)))
+    summary = swap(swapper, [folder], tmp_path / "out", on_photo=lambda _, done, total: seen.append((done, total)))
     status = {result.photo.name: (result.status, result.reason) for result in summary.results}
     assert {name: value[0] for name, value in status.items()} == {
         "a.jpg": "swapped",
@@ -160,7 +170,7 @@ def test_output_keeps_format_and_carries_the_mark(swapper: Swapper, tmp_path: Pa
     exif[0x010F] = "Camera maker"
     picture = Image.open(PHOTOS[0])
     picture.save(tmp_path / "photo.jpg", exif=exif, quality=77, dpi=(240, 240))
-    summary = swap_photos(swapper, [tmp_path / "photo.jpg"], tmp_path / "out")
+    summary = swap(swapper, [tmp_path / "photo.jpg"], tmp_path / "out")
     output = summary.results[0].output
     with Image.open(tmp_path / "photo.jpg") as before, Image.open(output) as after:
         assert after.format == "JPEG"
@@ -185,7 +195,7 @@ def test_disk_full_fails_one_photo_and_goes_on(
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", full_once)
-    summary = swap_photos(swapper, PHOTOS[:3], tmp_path / "out")
+    summary = swap(swapper, PHOTOS[:3], tmp_path / "out")
     assert summary.counts == {"failed": 1, "swapped": 2}
     failed = next(result for result in summary.results if result.status == "failed")
     assert "No space left" in failed.reason
@@ -195,41 +205,7 @@ def test_disk_full_fails_one_photo_and_goes_on(
 def test_unwritable_output_folder(swapper: Swapper, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(PhotoError, match="cannot be written"):
-        swap_photos(swapper, PHOTOS[:1], tmp_path / "file" / "out")
-
-
-def test_plan_keeps_structure_and_passes_over_its_own_output(tmp_path: Path) -> None:
-    for name in ("in/a.jpg", "in/sub/a.jpg", "in/out/old.jpg", "in/pixel.bmp"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    out = tmp_path / "in" / "out"
-    pairs = {photo.relative_to(tmp_path).as_posix(): output.relative_to(out).as_posix() for photo, output in plan([tmp_path / "in"], out)}
-    assert pairs == {"in/a.jpg": "a.jpg", "in/sub/a.jpg": "sub/a.jpg", "in/pixel.bmp": "pixel.bmp.png"}
-
-
-def test_plan_of_two_folders_keeps_them_apart(tmp_path: Path) -> None:
-    for name in ("one/a.jpg", "two/a.jpg"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).touch()
-    pairs = plan([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
-    assert [output.relative_to(tmp_path).as_posix() for _, output in pairs] == ["out/one/a.jpg", "out/two/a.jpg"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "out", "message"),
-    [
-        (["one"], "one", "overwrite"),
-        (["one/a.jpg", "two/a.jpg"], "out", "both be written"),
-        (["missing"], "out", "no such photo"),
-        (["empty"], "out", "no photos found"),
-    ],
-)
-def test_plans_that_contradict_themselves(tmp_path: Path, arguments: list[str], out: str, message: str) -> None:
-    for name in ("one/a.jpg", "two/a.jpg", "empty/readme.txt"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).touch()
-    with pytest.raises(UsageError, match=message):
-        plan([tmp_path / argument for argument in arguments], tmp_path / out)
+        swap(swapper, PHOTOS[:1], tmp_path / "file" / "out")
 
 
 def test_unknown_choice_has_a_suggestion() -> None:
@@ -257,22 +233,21 @@ def test_tiny_and_thin_photos_have_no_face(swapper: Swapper, tmp_path: Path, siz
 def test_whatever_goes_wrong_with_one_photo_stays_there(
     swapper: Swapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = swapper._detector.detect
+    real = swapper._aligner.detector.detect
 
     def moody(rgb_u8):
         if rgb_u8.shape[0] == 100:
             raise RuntimeError("dlib is in a mood")
         return real(rgb_u8)
 
-    monkeypatch.setattr(type(swapper._detector), "detect", lambda _, rgb_u8: moody(rgb_u8))
+    monkeypatch.setattr(type(swapper._aligner.detector), "detect", lambda _, rgb_u8: moody(rgb_u8))
     Image.new("RGB", (90, 100)).save(tmp_path / "bad.png")
-    summary = swap_photos(swapper, [tmp_path / "bad.png", PHOTOS[0]], tmp_path / "out")
+    summary = swap(swapper, [tmp_path / "bad.png", PHOTOS[0]], tmp_path / "out")
     assert [result.status for result in summary.results] == ["failed", "swapped"]
     assert "dlib is in a mood" in summary.results[0].reason
 
 
 def test_ctrl_c_finishes_the_photos_at_hand(swapper: Swapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stylswap.jobs.swap.PHOTOS_AT_ONCE", 2)
     pressed = []
 
     def press_once(*_: object) -> None:
@@ -280,7 +255,7 @@ def test_ctrl_c_finishes_the_photos_at_hand(swapper: Swapper, tmp_path: Path, mo
             pressed.append(1)
             os.kill(os.getpid(), signal.SIGINT)
 
-    summary = swap_photos(swapper, PHOTOS[:6], tmp_path / "out", on_photo=press_once)
+    summary = swap(swapper, PHOTOS[:6], tmp_path / "out", on_photo=press_once)
     assert summary.interrupted
     assert len(summary.results) == 2
     assert len((tmp_path / "out" / JOURNAL_FILE).read_text().splitlines()) == 2

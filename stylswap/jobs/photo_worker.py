@@ -1,0 +1,168 @@
+"""What a worker does for a photo: open it, and later join, encode and write it. The photo itself never leaves the worker."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from stylswap.errors import PhotoError
+from stylswap.jobs.align_photo import PhotoAligner, reason_of
+from stylswap.jobs.join_photo import PhotoJoiner
+from stylswap.jobs.stopwatch import Stopwatch
+from stylswap.jobs.swapped import Aligned, RenderedFaces, Swapped
+from stylswap.photo import Photo, photo_bytes, read_photo, write_photo_bytes
+from stylswap.provenance import Mark
+from stylswap.signing import Signer
+
+# Formats that lose nothing: what is not touched is the photo's own, which the tests hold them to.
+LOSSLESS: Final = (".png", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class PhotoResult:
+    """What became of one photo.
+
+    Attributes:
+        photo: The photo.
+        output: The file that was written, or None.
+        status: ``"swapped"``, ``"no_face"``, ``"skipped"`` or ``"failed"``.
+        reason: Why it was not swapped, else "".
+        num_found: Faces found.
+        faces: Box, pose, blend, seam and more of each face that was swapped.
+        left_out: A reason for each face that was not, by its number from 1.
+        seconds: By stage.
+        sha256: Of the photo's file, "" where it could not be read.
+        output_sha256: Of the output's file, "" where there is none.
+        outside_change: Largest and mean difference of the output, decoded again, from the photo outside the masks, in 8-bit levels; not
+            0 only where the format loses something.
+        cached: True when an earlier run did it.
+    """
+
+    photo: Path
+    output: Path | None
+    status: str
+    reason: str
+    num_found: int
+    faces: tuple[dict[str, Any], ...]
+    left_out: dict[int, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    sha256: str = ""
+    output_sha256: str = ""
+    outside_change: tuple[float, float] | None = None
+    cached: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as JSON types."""
+        return {
+            "photo": str(self.photo),
+            "output": str(self.output) if self.output else None,
+            "status": self.status,
+            "reason": self.reason,
+            "faces_found": self.num_found,
+            "faces_swapped": len(self.faces),
+            "faces": list(self.faces),
+            "left_out": {str(number): reason for number, reason in self.left_out.items()},
+            "outside_change": None if self.outside_change is None else [round(value, 3) for value in self.outside_change],
+            "seconds": {stage: round(seconds, 4) for stage, seconds in self.seconds.items()},
+            "sha256": self.sha256,
+            "output_sha256": self.output_sha256,
+        }
+
+
+@dataclass(frozen=True)
+class PhotoWorker:
+    """Makes the handler in a worker's process; picklable.
+
+    Attributes:
+        aligner: First stage.
+        joiner: Third stage.
+        mark: What every output says of itself.
+        signer: Signs every output, or None.
+    """
+
+    aligner: PhotoAligner
+    joiner: PhotoJoiner
+    mark: Mark
+    signer: Signer | None = None
+
+    def __call__(self) -> PhotoHandler:
+        """The handler."""
+        return PhotoHandler(self)
+
+
+class PhotoHandler:
+    """``open``: a photo and where it goes -> its crops, or its end. ``join``: what was rendered -> its end."""
+
+    def __init__(self, worker: PhotoWorker) -> None:
+        self._worker = worker
+        self._open: dict[int, tuple[Aligned, Path, Path, str]] = {}
+
+    def __call__(self, kind: str, number: int, content: Any) -> Aligned | PhotoResult:
+        """Answer one request; see the class."""
+        return self._begin(number, *content) if kind == "open" else self._finish(number, content)
+
+    def _begin(self, number: int, photo: Path, output: Path) -> Aligned | PhotoResult:
+        sha256 = ""
+        try:
+            content = photo.read_bytes()
+            sha256 = hashlib.sha256(content).hexdigest()
+        except OSError as error:
+            return PhotoResult(photo, None, "failed", f"{photo} cannot be read ({error.strerror})", 0, ())
+        aligned = self._worker.aligner(photo)
+        if isinstance(aligned, Swapped):
+            return _result(photo, aligned, sha256)
+        self._open[number] = (aligned, photo, output, sha256)
+        # What the networks need travels; the photo, the largest part, stays.
+        return replace(aligned, photo=None)  # type: ignore[arg-type]
+
+    def _finish(self, number: int, rendered: RenderedFaces) -> PhotoResult:
+        aligned, photo, output, sha256 = self._open.pop(number)
+        swapped = self._worker.joiner(aligned, rendered)
+        if swapped.status != "swapped" or swapped.photo is None:
+            return _result(photo, swapped, sha256)
+        watch = Stopwatch(swapped.seconds)
+        try:
+            with watch("encode"):
+                content = photo_bytes(swapped.photo, output, mark=self._worker.mark)
+                if self._worker.signer is not None:
+                    content = self._worker.signer.sign(content, self._worker.mark, parent=photo.read_bytes(), title=output.name)
+                output.parent.mkdir(parents=True, exist_ok=True)
+                write_photo_bytes(content, output)
+            with watch("check"):
+                change = _outside_change(aligned.photo, swapped.photo, output)
+        except (OSError, PhotoError) as error:
+            return replace(_result(photo, swapped, sha256), status="failed", reason=reason_of(error), faces=(), seconds=watch.seconds)
+        return replace(
+            _result(photo, swapped, sha256),
+            output=output,
+            output_sha256=hashlib.sha256(content).hexdigest(),
+            outside_change=change,
+            seconds=watch.seconds,
+        )
+
+
+def _result(photo: Path, swapped: Swapped, sha256: str) -> PhotoResult:
+    faces = tuple(face.as_json() for face in swapped.faces)
+    return PhotoResult(
+        photo, None, swapped.status, swapped.reason, swapped.num_found, faces, swapped.left_out, swapped.seconds, sha256
+    )
+
+
+def _outside_change(before: Photo, after: Photo, output: Path) -> tuple[float, float] | None:
+    """How far the written file is from the photo where nothing was swapped, in 8-bit levels: largest and mean."""
+    if output.suffix.lower() in LOSSLESS:
+        return (0.0, 0.0)
+    written = read_photo(output, size_limit_mp=math.inf)
+    if (written.height, written.width) != (after.height, after.width):
+        return None
+    original = before.rgb_u8()
+    outside = (original == after.rgb_u8()).all(axis=-1)
+    if not outside.any():
+        return (0.0, 0.0)
+    difference = np.abs(written.rgb_u8()[outside].astype(np.int16) - original[outside])
+    return float(difference.max()), float(difference.mean())

@@ -1,0 +1,89 @@
+"""Photos stream through the stages: workers open and join them, the networks see the faces of several photos at a time.
+
+Every queue is bounded: a worker holds at most `PHOTOS_A_WORKER` photos, so memory does not grow with the folder.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from stylswap.jobs.photo_worker import PhotoResult
+from stylswap.jobs.render_faces import FaceRenderer
+from stylswap.jobs.swapped import Aligned
+from stylswap.jobs.workers import Answer, Died, Workers
+
+# One that is being worked on, one that waits: a worker never waits for the networks.
+PHOTOS_A_WORKER: Final = 2
+
+Pair = tuple[Path, Path]
+
+
+class Pipeline:
+    """One pass over some photos.
+
+    Args:
+        workers: With handlers of `stylswap.jobs.photo_worker.PhotoWorker`.
+        renderer: The networks.
+        pairs: Photo and output each.
+        stop: Asked before a photo is begun; after it says yes, the photos at hand are finished and no others begun.
+    """
+
+    def __init__(self, workers: Workers, renderer: FaceRenderer, pairs: Sequence[Pair], stop: Callable[[], bool]) -> None:
+        self._workers = workers
+        self._renderer = renderer
+        self._pairs = pairs
+        self._stop = stop
+        self._pending = deque(range(len(pairs)))
+        self._at_hand: list[set[int]] = [set() for _ in range(len(workers))]
+        self._aligned: list[tuple[int, int, Aligned]] = []  # worker, number, faces
+
+    def results(self) -> Iterator[PhotoResult]:
+        """A result for each photo that was begun, as they finish."""
+        self._hand_out()
+        while any(self._at_hand):
+            # While faces wait for the networks, only what is there already is taken in.
+            for event in self._workers.wait(block=not self._aligned):
+                finished = self._buried(event) if isinstance(event, Died) else self._taken_in(event)
+                if finished is not None:
+                    yield finished
+            self._hand_out()
+            self._render()
+
+    def _hand_out(self) -> None:
+        for worker, at_hand in enumerate(self._at_hand):
+            while len(at_hand) < PHOTOS_A_WORKER and self._pending and not self._stop():
+                number = self._pending.popleft()
+                at_hand.add(number)
+                self._workers.send(worker, "open", number, self._pairs[number])
+
+    def _taken_in(self, answer: Answer) -> PhotoResult | None:
+        if isinstance(answer.content, Aligned):
+            self._aligned.append((answer.worker, answer.number, answer.content))
+            return None
+        self._at_hand[answer.worker].discard(answer.number)
+        result: PhotoResult = answer.content
+        return result
+
+    def _render(self) -> None:
+        waiting, self._aligned = self._aligned, []
+        for (worker, number, _), rendered in zip(waiting, self._renderer.render([faces for _, _, faces in waiting]), strict=True):
+            self._workers.send(worker, "join", number, rendered)
+
+    def _buried(self, death: Died) -> PhotoResult | None:
+        """The photo that a worker died of has failed; the others that it held are begun anew."""
+        lost = self._at_hand[death.worker]
+        self._at_hand[death.worker] = set()
+        self._aligned = [waiting for waiting in self._aligned if waiting[0] != death.worker]
+        self._pending.extendleft(sorted(lost - {death.number}, reverse=True))
+        if death.number is None:
+            return None
+        return PhotoResult(self._pairs[death.number][0], None, "failed", _cause(death), 0, ())
+
+
+def _cause(death: Died) -> str:
+    code = death.exit_code
+    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    return f"the process that worked on it ended unexpectedly ({how}); the file may be made to crash a decoder, or memory ran out"

@@ -1,0 +1,54 @@
+"""How photos are swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stylswap.errors import SettingsError, did_you_mean
+from stylswap.jobs.choose import FaceChoice
+from stylswap.names import BEYOND_POSE, DETAILS, JOIN_BLENDS, JOIN_COLOURS, MASKS
+
+
+@dataclass(frozen=True)
+class SwapOptions:
+    """How photos are swapped.
+
+    Attributes:
+        blend: ``"auto"`` takes for each face the one with the least seam; else ``"poisson"``, ``"feather"`` or ``"none"``.
+        colour: ``"auto"`` likewise; else ``"balance"``, ``"skin"`` or ``"none"``; see `stylswap.faces.join`.
+        detail: What is finer than the network's crop: ``"bands"`` carries the photo's own over, ``"none"`` leaves the face smooth.
+        choice: Which faces of a photo.
+        mask: What of a crop is face: ``"parsing"`` keeps what covers the face, ``"landmarks"`` does not look, ``"auto"`` parses where
+            the weights are there.
+        beyond_pose: Faces turned further than any of the identity's photos: ``"warn"`` swaps them and says so, ``"skip"`` leaves them,
+            ``"swap"`` does not care.
+        label: A visible text in the corner of every swapped photo; "" for none.
+        size_limit_mp: Photos of more megapixels are refused.
+    """
+
+    blend: str = "auto"
+    colour: str = "auto"
+    detail: str = "bands"
+    choice: FaceChoice = field(default_factory=FaceChoice)
+    mask: str = "auto"
+    beyond_pose: str = "warn"
+    label: str = ""
+    size_limit_mp: float = 100.0
+
+    def __post_init__(self) -> None:
+        checks: Sequence[tuple[str, str, Sequence[str]]] = (
+            ("blend", self.blend, JOIN_BLENDS),
+            ("colour", self.colour, JOIN_COLOURS),
+            ("detail", self.detail, DETAILS),
+            ("mask", self.mask, MASKS),
+            ("beyond_pose", self.beyond_pose, BEYOND_POSE),
+        )
+        for name, value, known in checks:
+            if value not in known:
+                raise SettingsError(f"unknown {name} '{value}'.{did_you_mean(value, known)}")
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the choice of faces, which may differ from photo to photo, as JSON types: the same options, the same outputs."""
+        return {name: value for name, value in vars(self).items() if name != "choice"}
