@@ -56,6 +56,9 @@ class StyleSettings(_Table):
     mouth_weight: PositiveFloat = Field(4.0, description="weight of the mouth's points in that choice (paper: 1)")
     eyes_weight: PositiveFloat = Field(2.0, description="weight of the eyes' points in that choice (paper: 1)")
     jaw_weight: PositiveFloat = Field(0.5, description="weight of the jaw's points in that choice (paper: 1)")
+    lit_alike: bool = Field(
+        True, description="relight the identity's photos, and choose of each the copy whose light is closest to the input's (paper: false)"
+    )
     radius: int = Field(0, ge=0, le=8, description="r: cells around the same cell that are searched")
     patch: PositiveInt = Field(1, description="k: side of a patch in cells, odd")
 
@@ -72,7 +75,7 @@ class WeightSettings(_Table):
 
     content: float = Field(1.0, ge=0)
     style: float = Field(40.0, ge=0)
-    lighting: float = Field(0.0, ge=0)
+    lighting: float = Field(6.0, ge=0)
     luminance: float = Field(200.0, ge=0)
     smoothness: float = Field(0.3, ge=0)
 
@@ -97,6 +100,7 @@ class TrainingSettings(_Table):
     sheet_every: PositiveInt = Field(250, description="steps between contact sheets")
     checkpoint_every: PositiveInt = Field(250, description="steps between checkpoints")
     held_out: PositiveInt = Field(8, description="faces kept out of training for the contact sheets")
+    relit_inputs: float = Field(0.5, ge=0, le=1, description="share of the training faces that are seen once more under a random light")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of the critic; auto takes bfloat16 where the hardware computes in it, at twice the speed"
     )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from stylswap.data.faceset import FaceSet, RowBatch
 from stylswap.engines.phase import Phase
+from stylswap.engines.style_faces import choose_rows, lit_alike
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.bank import Critic, FeatureBank
@@ -20,7 +21,7 @@ from stylswap.losses.content import content
 from stylswap.losses.lighting import lighting
 from stylswap.losses.luminance import luminance
 from stylswap.losses.smoothness import smoothness
-from stylswap.losses.style import choose_style_faces, patch_style
+from stylswap.losses.style import patch_style
 
 TERMS = frozenset({"content", "style", "lighting", "luminance", "smoothness"})
 
@@ -48,6 +49,7 @@ class StyleOptions:
             head pose decides, and a closed mouth is shown mostly open ones.
         radius: Cells around the same cell that are searched.
         patch: Side of a patch in cells.
+        copies: How often each photo of the identity is there, under another lamp each time; see `stylswap.engines.style_faces.lit_alike`.
     """
 
     layers: tuple[str, ...] = ("relu3_1", "relu4_1")
@@ -55,6 +57,7 @@ class StyleOptions:
     point_weights: tuple[float, ...] | None = None
     radius: int = 0
     patch: int = 1
+    copies: int = 1
 
 
 class StyleRenderer:
@@ -101,7 +104,8 @@ class StyleEngine:
             inputs: The faces to be edited, with their mirror images.
             identity: The photos of the identity, with their mirror images.
             style: Choices of the style term.
-            light: The lighting critic, (B, 3, S, S) -> (B, D), frozen, on the device; None where the lighting term is not wanted.
+            light: The lighting critic, (B, 3, S, S) -> (B, D), frozen, on the device; None where neither the lighting term nor copies
+                under several lamps are wanted.
             content_layer: Layer of the content term.
             cache_bytes: Memory for the inputs' features.
             device: Where everything runs.
@@ -117,13 +121,13 @@ class StyleEngine:
         self._light = light
         self._style = style
         self._content_layer = content_layer
-        # A part of the inputs at a time: all pairs of ten thousand faces and their candidates would take gigabytes.
         weights = None if style.point_weights is None else torch.tensor(style.point_weights)
-        choices = [
-            choose_style_faces(part, identity.all_landmarks, style.num_faces, point_weights=weights)
-            for part in inputs.all_landmarks.split(256)
-        ]
-        self._styles_of = torch.cat(choices)
+        self._styles_of = choose_rows(inputs, identity, style.num_faces, point_weights=weights, copies=style.copies)
+        if style.copies > 1:
+            critic_of_light = self._critic_of_light()
+            self._styles_of = lit_alike(
+                self._styles_of, inputs, identity, style.copies, lambda images: critic_of_light(images.to(self._device))
+            )
         self._style_bank = FeatureBank(critic, style.layers, lambda row: self._image(identity, row))
         self._input_bank = FeatureBank(
             critic, (content_layer,), lambda row: self._image(inputs, row), budget_bytes=cache_bytes
@@ -136,6 +140,11 @@ class StyleEngine:
         """The wanted terms, (B,) each, unweighted; what no term needs is not computed."""
         forward = _ForwardPass(self, batch, names)
         return {name: getattr(forward, name) for name in sorted(names)}
+
+    def _critic_of_light(self) -> Callable[[Tensor], Tensor]:
+        if self._light is None:
+            raise SettingsError("the lighting term, or style faces lit alike, are wanted, but the engine was built without a lighting critic")
+        return self._light
 
     def _image(self, faces: FaceSet, row: int) -> Tensor:
         return faces.faces([row]).images[0].to(self._device)
@@ -183,9 +192,7 @@ class _ForwardPass:
 
     @property
     def lighting(self) -> Tensor:
-        light = self._engine._light
-        if light is None:
-            raise SettingsError("the lighting term is wanted, but the engine was built without a lighting critic")
+        light = self._engine._critic_of_light()
         with torch.no_grad():
             wanted = light(self._faces.images)
         return lighting(light(self.output), wanted)

@@ -16,20 +16,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylswap.config import load_settings
+from stylswap.data.augment import under_lights
 from stylswap.data.faceset import FaceSet
 from stylswap.data.relief import face_height, normals
-from stylswap.data.relight import GAMMA, Lights, direction, estimated_shading, harmonics, relight
+from stylswap.data.relight import GAMMA, Lights, direction, harmonics
 from stylswap.engines.style import StyleRenderer
 from stylswap.faces.batch import Face, FaceBatch
 from stylswap.faces.landmarks import FloatArray
 from stylswap.features.identity import FaceDescriptor
 from stylswap.identity_file import IdentityFile, read_identity_file
+from stylswap.features.lighting import LightingCritic
 from stylswap.jobs.evaluate import LUMA
 from stylswap.jobs.prepare import prepare_inputs
 from stylswap.jobs.swapper import network_of
+from stylswap.losses.lighting import lighting
 from stylswap.sheets import contact_sheet
 
 AZIMUTHS_DEG: Final = (-60.0, 60.0)
+ELEVATION_DEG: Final = 15.0
 AMBIENT: Final = 0.25
 CELLS: Final = 16
 GRID: Final = 64
@@ -43,36 +47,35 @@ class LightFigures:
         luminance_error: Root mean square difference of 16 x 16 luma cells inside the face, each picture's over its own mean.
         harmonics_error: Distance of the eight fitted harmonics of order 1 and 2, over the one of order 0.
         identity_distance: dlib's descriptor of the bare output to the identity's mean.
+        identity_cosine: Of the same two.
+        network_distance: What the lighting term is: the squared distance of the lighting network's features, median. No judge, but it says
+            when the network has nothing more to say: see `strangers_distance`.
     """
 
     luminance_error: float
     harmonics_error: float
     identity_distance: float
+    identity_cosine: float
+    network_distance: float
 
 
 def side_lit(faces: FaceSet) -> FaceBatch:
     """Every face under a lamp 60 degrees to its left and again to its right, (2M, ...)."""
-    own = faces.faces(range(len(faces)))
-    height = face_height(own.landmarks, faces.size, GRID)
-    normal = normals(height)
-    small = F.interpolate(own.images, size=(GRID, GRID), mode="area")
-    masks = F.interpolate(own.masks, size=(GRID, GRID), mode="area")[:, 0]
-    current = estimated_shading(_luma(small**GAMMA), normal, masks)
+    own, count = faces.faces(range(len(faces))), len(faces)
     lit = []
     for azimuth_deg in AZIMUTHS_DEG:
-        count = len(faces)
-        towards = direction(torch.full((count,), azimuth_deg), torch.full((count,), 15.0))
-        lights = Lights(towards, torch.full((count,), AMBIENT), torch.ones(count, 3))
-        lit.append(relight(own.images, current, height, normal, lights))
+        towards = direction(torch.full((count,), azimuth_deg), torch.full((count,), ELEVATION_DEG))
+        lit.append(under_lights(own, Lights(towards, torch.full((count,), AMBIENT), torch.ones(count, 3))))
     return FaceBatch(torch.cat(lit), own.landmarks.repeat(2, 1, 1), own.masks.repeat(2, 1, 1, 1))
 
 
-def lighting_effect(identity: IdentityFile, inputs: FaceBatch) -> tuple[LightFigures, Tensor]:
+def lighting_effect(identity: IdentityFile, inputs: FaceBatch, critic: LightingCritic) -> tuple[LightFigures, Tensor]:
     """Swap side-lit faces and compare the light of output and input.
 
     Args:
         identity: A trained identity.
         inputs: See `side_lit`.
+        critic: The lighting network.
 
     Returns:
         The figures, and the outputs (B, 3, S, S).
@@ -80,11 +83,34 @@ def lighting_effect(identity: IdentityFile, inputs: FaceBatch) -> tuple[LightFig
     renderer = StyleRenderer(network_of(identity))
     output = torch.cat([renderer.render(inputs[start : start + 16]).images for start in range(0, len(inputs), 16)])
     mean = np.array(identity.data["identity"]["mean_descriptor"])
-    distances = [np.linalg.norm(_descriptor(image, points) - mean) for image, points in zip(output, inputs.landmarks, strict=True)]
+    described = np.stack([_descriptor(image, points) for image, points in zip(output, inputs.landmarks, strict=True)])  # (2M, 128)
+    distances = np.linalg.norm(described - mean, axis=1)
+    cosines = described @ mean / (np.linalg.norm(described, axis=1) * np.linalg.norm(mean))
     figures = LightFigures(
-        float(_luminance_error(output, inputs).mean()), float(_harmonics_error(output, inputs).mean()), float(np.mean(distances))
+        float(_luminance_error(output, inputs).mean()),
+        float(_harmonics_error(output, inputs).mean()),
+        float(distances.mean()),
+        float(cosines.mean()),
+        float(lighting(_features(output, critic), _features(inputs.images, critic)).median()),
     )
     return figures, output
+
+
+def strangers_distance(inputs: FaceBatch, critic: LightingCritic) -> float:
+    """The same distance between two people under one lamp, median: below it the lighting network cannot tell lights apart.
+
+    Args:
+        inputs: See `side_lit`: first all faces under one lamp, then all under the other.
+        critic: The lighting network.
+    """
+    features = _features(inputs.images, critic)
+    sides = features.chunk(2)
+    return float(torch.cat([lighting(side, side.roll(1, dims=0)) for side in sides]).median())
+
+
+@torch.inference_mode()
+def _features(images: Tensor, critic: LightingCritic) -> Tensor:
+    return torch.cat([critic(part) for part in images.split(16)])
 
 
 def _luma(images: Tensor) -> Tensor:
@@ -147,11 +173,14 @@ def compare_lighting(folder: Path, identities: Sequence[Path], *, sheet_faces: i
     files = [read_identity_file(path) for path in identities]
     faces, _ = prepare_inputs(folder, load_settings(None, [f"size={files[0].size}"]))
     inputs = side_lit(faces)
-    measured = [lighting_effect(file, inputs) for file in files]
+    critic = LightingCritic.load()
+    measured = [lighting_effect(file, inputs, critic) for file in files]
     table = {
         path.stem: {name: round(value, 4) for name, value in vars(figures).items()}
         for path, (figures, _) in zip(identities, measured, strict=True)
     }
+    floor = {name: float("nan") for name in vars(measured[0][0])} | {"network_distance": round(strangers_distance(inputs, critic), 4)}
+    table["two people under one lamp"] = floor
     count = min(sheet_faces, len(faces))
     sides = [slice(start, start + count) for start in (0, len(faces))]
     pictures = [inputs.images, *(output for _, output in measured)]

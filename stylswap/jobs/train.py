@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from stylswap.config import Settings, StyleSettings
+from stylswap.data.augment import with_light_fan, with_random_lights
 from stylswap.data.batches import batch_rows
 from stylswap.data.faceset import FaceSet
 from stylswap.engines.style import StyleEngine, StyleOptions, StyleRenderer
@@ -101,11 +102,12 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     network, critic = _networks(request.settings, device)
     open_run(request, resume=resume)
     identity, inputs, reports = _prepare(request, events)
-    held_out, inputs = _hold_out(inputs, request.settings.training.held_out)
-    engine = _engine(request.settings, (network, critic), inputs, identity, device)
     settings = request.settings.training
-    loop = Loop(engine, {"network": request.settings.loss.weights.model_dump()}, gradient_norm=settings.gradient_norm)
     data_hash = _data_hash(identity, inputs)
+    held_out, inputs = _hold_out(inputs, settings.held_out)
+    inputs = with_random_lights(inputs, settings.relit_inputs, seed=request.settings.seed)
+    engine = _engine(request.settings, (network, critic), inputs, identity, device)
+    loop = Loop(engine, {"network": request.settings.loss.weights.model_dump()}, gradient_norm=settings.gradient_norm)
     faces = held_out.faces(range(len(held_out)))
 
     def draw_sheet(step: int) -> None:
@@ -176,12 +178,14 @@ def _engine(
 ) -> StyleEngine:
     style = settings.loss.style
     num_faces = min(style.num_faces, identity.num_rows)  # a few photos offer what they have
+    identity, copies = with_light_fan(identity) if style.lit_alike else (identity, 1)
+    wants_light = copies > 1 or settings.loss.weights.lighting > 0
     return StyleEngine(
         *networks,
         inputs,
         identity,
-        style=StyleOptions(style.layers, num_faces, _point_weights(style), style.radius, style.patch),
-        light=LightingCritic.load(device=device) if settings.loss.weights.lighting > 0 else None,
+        style=StyleOptions(style.layers, num_faces, _point_weights(style), style.radius, style.patch, copies),
+        light=LightingCritic.load(device=device) if wants_light else None,
         content_layer=settings.loss.content_layer,
         cache_bytes=round(settings.training.cache_gib * GIB),
         device=device,

@@ -39,6 +39,7 @@ def test_the_same_picture_has_no_error_and_the_other_light_a_large_one(faces: Fa
 
 def test_compare(tiny_identity: Path, folders: tuple[Path, Path]) -> None:
     table, sheet = compare_lighting(folders[1], [tiny_identity], sheet_faces=2)
-    assert table["tiny"].keys() == {"luminance_error", "harmonics_error", "identity_distance"}
+    assert table["tiny"].keys() == {"luminance_error", "harmonics_error", "identity_distance", "identity_cosine", "network_distance"}
     assert table["tiny"]["luminance_error"] < 0.1  # two steps change next to nothing
+    assert table["tiny"]["network_distance"] < table["two people under one lamp"]["network_distance"] < 1.0
     assert sheet.shape == (3, 4 * 66 + 2, 2 * 66 + 2)
