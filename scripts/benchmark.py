@@ -3,7 +3,8 @@
 
 Examples:
     scripts/benchmark.py train --identity examples/ada --faces examples/faces --steps 200
-    scripts/benchmark.py swap --identity ada --photos 500
+    scripts/benchmark.py swap --identity ada
+    scripts/benchmark.py swap --identity ada --scenario 1,1,2000 --json
     scripts/benchmark.py detect PHOTOS_DIR
 """
 
@@ -15,11 +16,14 @@ import tempfile
 from pathlib import Path
 
 from stylswap.config import load_settings
-from stylswap.jobs.benchmark import benchmark_detection, benchmark_swap, benchmark_training, make_photos
+from stylswap.jobs.benchmark import benchmark_detection, benchmark_training
+from stylswap.jobs.choose import FaceChoice
+from stylswap.jobs.swap_benchmark import Scenario, as_markdown, benchmark_scenarios
+from stylswap.jobs.swap_options import MASKS, SwapOptions
 from stylswap.jobs.swapper import Swapper
-from stylswap.photo import list_photos
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+DEFAULT_SCENARIOS = (Scenario(1, 1, 120), Scenario(1, 5, 40), Scenario(12, 1, 40), Scenario(12, 5, 24))
 
 
 def main() -> None:
@@ -33,7 +37,9 @@ def main() -> None:
     training.add_argument("--set", action="append", default=[])
     swapping = kinds.add_parser("swap")
     swapping.add_argument("--identity", default="ada")
-    swapping.add_argument("--photos", type=int, default=100)
+    swapping.add_argument("--mask", choices=MASKS, default="auto")
+    swapping.add_argument("--scenario", type=_scenario, action="append", metavar="MP,FACES,PHOTOS", help="may be repeated")
+    swapping.add_argument("--json", action="store_true", help="instead of a table")
     detecting = kinds.add_parser("detect")
     detecting.add_argument("folder", type=Path)
     options = parser.parse_args()
@@ -44,11 +50,16 @@ def main() -> None:
                 load_settings(None, options.set), options.identity, options.faces, scratch, steps=options.steps
             )
         elif options.kind == "swap":
-            make_photos(list_photos(EXAMPLES / "photos"), scratch / "photos", count=options.photos)
-            facts = benchmark_swap(Swapper.load(options.identity), scratch / "photos", scratch / "out")
+            swapper = Swapper.load(options.identity, options=SwapOptions(choice=FaceChoice("all"), mask=options.mask))
+            facts = benchmark_scenarios(swapper, options.scenario or DEFAULT_SCENARIOS, EXAMPLES / "photos", scratch)
         else:
             facts = benchmark_detection(options.folder)
-    print(json.dumps(facts, indent=1))
+    print(as_markdown(facts) if options.kind == "swap" and not options.json else json.dumps(facts, indent=1))
+
+
+def _scenario(text: str) -> Scenario:
+    megapixels, faces, count = text.split(",")
+    return Scenario(float(megapixels), int(faces), int(count))
 
 
 if __name__ == "__main__":

@@ -119,6 +119,30 @@ def inverse(matrix: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
 
 
+def resized(matrix: FloatArray, from_size: int, to_size: int) -> FloatArray:
+    """The same crop in pixels of another size.
+
+    Both crops span one square: their outer edges, at -0.5 and size - 0.5, coincide, not the centres of their corner pixels.
+
+    Args:
+        matrix: crop_from_photo of a crop of side `from_size`, (3, 3).
+        from_size: Side in pixels.
+        to_size: The other side in pixels.
+
+    Returns:
+        crop_from_photo of the crop of side `to_size`, (3, 3).
+
+    Raises:
+        ShapeError: If a size is not at least 1.
+    """
+    check_shapes(matrix=(matrix, "3 3"))
+    if min(from_size, to_size) < 1:
+        raise ShapeError(f"sides of crops must be at least 1 pixel, got {from_size} and {to_size}")
+    ratio = to_size / from_size
+    other_from_crop = np.array([[ratio, 0.0, (ratio - 1) / 2], [0.0, ratio, (ratio - 1) / 2], [0.0, 0.0, 1.0]])
+    return np.asarray(other_from_crop @ matrix, dtype=np.float64)
+
+
 def scale_of(matrix: FloatArray) -> float:
     """How many times longer a length is after the transform: the square root of the area factor."""
     return float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
@@ -161,13 +185,14 @@ def warp(
         to_from_image = to_from_image @ image_from_smaller
     image_from_to = inverse(to_from_image)
     height, width = size
-    ys, xs = torch.meshgrid(
-        torch.arange(height, dtype=torch.float64), torch.arange(width, dtype=torch.float64), indexing="ij"
-    )
-    wanted = torch.stack([xs, ys], dim=-1)  # (height, width, 2)
+    # Row by row and column by column in double precision, then added: a table of all points in it would take most of the time.
     matrix = torch.from_numpy(np.ascontiguousarray(image_from_to))
-    points = wanted @ matrix[:2, :2].T + matrix[:2, 2]
-    grid = grid_from_pixels(points, int(image.shape[1]), int(image.shape[2])).to(image)
+    across = torch.arange(width, dtype=torch.float64)[:, None] * matrix[:2, 0]  # (width, 2)
+    down = torch.arange(height, dtype=torch.float64)[:, None] * matrix[:2, 1] + matrix[:2, 2]  # (height, 2)
+    origin = grid_from_pixels(torch.zeros(2, dtype=torch.float64), int(image.shape[1]), int(image.shape[2]))
+    columns = grid_from_pixels(across, int(image.shape[1]), int(image.shape[2])) - origin
+    rows = grid_from_pixels(down, int(image.shape[1]), int(image.shape[2]))
+    grid = rows.to(image)[:, None] + columns.to(image)[None]  # (height, width, 2)
     return F.grid_sample(image[None], grid[None], mode=mode, padding_mode=padding, align_corners=False)[0]
 
 

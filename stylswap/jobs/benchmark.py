@@ -1,4 +1,4 @@
-"""How fast, and how much memory: training steps, swaps, detection."""
+"""How fast, and how much memory: training steps and detection; swaps are in `stylswap.jobs.swap_benchmark`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from stylswap.config import Settings
 from stylswap.faces.detect import FaceDetector
@@ -20,10 +19,8 @@ from stylswap.identity_file import IdentityCard
 from stylswap.jobs.photo_worker import PhotoResult
 from stylswap.jobs.run_folder import TrainRequest
 from stylswap.jobs.swap import SwapRequest, swap_photos
-from stylswap.jobs.swapper import Swapper
 from stylswap.jobs.train import TrainEvents, train
-from stylswap.photo import jpeg_bytes, list_photos, read_photo
-from stylswap.storage import write_atomically
+from stylswap.photo import list_photos, read_photo
 
 WARM_UP_STEPS = 10
 MIB = 2**20
@@ -79,48 +76,6 @@ def benchmark_training(settings: Settings, identity: Path, faces: Path, scratch:
         "steps": len(warm),
         "median_seconds": round(statistics.median(warm), 3),
         "mean_seconds": round(statistics.fmean(warm), 3),
-        "peak_memory_gib": round(peak_memory_gib(), 2),
-    }
-
-
-def make_photos(faces: Sequence[Path], folder: Path, *, count: int, side_px: int = 1024) -> None:
-    """Photos of about one megapixel with one face of half the width each, made of smaller face photos."""
-    folder.mkdir(parents=True, exist_ok=True)
-    contents = [jpeg_bytes(_framed(read_photo(path).image(), side_px), quality=92) for path in faces]
-    for number in range(count):
-        write_atomically(folder / f"{number:05d}.jpg", contents[number % len(contents)])
-
-
-def _framed(image: torch.Tensor, side_px: int) -> torch.Tensor:
-    half = side_px // 2
-    small = F.interpolate(image[None], size=(half, half), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-    border = (side_px - half) // 2
-    return F.pad(small, (border, side_px - half - border) * 2, mode="replicate")[0]
-
-
-def benchmark_swap(swapper: Swapper, photos: Path, out: Path) -> dict[str, Any]:
-    """Photos a second, start-up excluded, and memory along the way.
-
-    Args:
-        swapper: Loaded.
-        photos: Folder of photos.
-        out: Where the results go.
-    """
-    swapper.swap(list_photos(photos)[0])  # loads dlib's models
-    memory: list[float] = []
-
-    def on_photo(_result: PhotoResult, _done: int, _total: int) -> None:
-        memory.append(memory_mib())
-
-    summary = swap_photos(swapper, SwapRequest([photos], out, report=False), on_photo=on_photo)
-    quarter = max(len(memory) // 4, 1)
-    return {
-        **machine(),
-        "photos": len(summary.results),
-        "swapped": summary.counts["swapped"],
-        "photos_per_second": round(len(summary.results) / summary.seconds, 2),
-        "memory_mib_second_quarter": round(statistics.fmean(memory[quarter : 2 * quarter] or memory)),
-        "memory_mib_last_quarter": round(statistics.fmean(memory[-quarter:])),
         "peak_memory_gib": round(peak_memory_gib(), 2),
     }
 

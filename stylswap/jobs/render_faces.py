@@ -13,6 +13,7 @@ from stylswap.engines.style import StyleRenderer
 from stylswap.errors import SettingsError, WeightsFileError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.parsing import ParsedMasks, ParsingSegmenter
+from stylswap.jobs.device import pick_precision
 from stylswap.jobs.swapped import Aligned, RenderedFaces
 from stylswap.weights import weights_path
 
@@ -103,7 +104,7 @@ def load_parser(mask: str, device: torch.device) -> ParsingSegmenter | None:
         if mask == "parsing":
             raise
         return None
-    return ParsingSegmenter.load(device=device)
+    return ParsingSegmenter.load(device=device, precision=pick_precision("auto", device))
 
 
 def _together(batches: Sequence[FaceBatch]) -> FaceBatch:

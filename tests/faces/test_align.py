@@ -19,6 +19,7 @@ from stylswap.faces.align import (
     rect_of_crop,
     rect_of_points,
     reference_shape,
+    resized,
     scale_of,
     shifted,
     transform_points,
@@ -185,6 +186,20 @@ def test_scale_is_the_growth_of_lengths() -> None:
     assert scale_of(similarity(2.5, 33, (4, 5))) == pytest.approx(2.5)
     assert scale_of(np.diag([4.0, 9.0, 1.0])) == pytest.approx(6.0)
     assert scale_of(np.diag([-2.0, 2.0, 1.0])) == pytest.approx(2.0)
+
+
+def test_a_crop_of_another_size_spans_the_same_square() -> None:
+    matrix = similarity(0.4, 20, (-30, 12))
+    other = resized(matrix, 128, 320)
+    photo_points = transform_points(np.linalg.inv(matrix), np.array([[-0.5, -0.5], [127.5, -0.5], [127.5, 127.5], [63.5, 63.5]]))
+    expected = np.array([[-0.5, -0.5], [319.5, -0.5], [319.5, 319.5], [159.5, 159.5]])
+    np.testing.assert_allclose(transform_points(other, photo_points), expected, atol=1e-9)
+    np.testing.assert_allclose(resized(other, 320, 128), matrix, atol=1e-12)
+
+
+def test_a_crop_without_a_pixel_is_refused() -> None:
+    with pytest.raises(ShapeError, match="at least 1 pixel"):
+        resized(np.eye(3), 128, 0)
 
 
 def test_a_region_starts_where_it_was_cut() -> None:

@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from skimage.draw import polygon2mask
 from torch import Tensor
 
 from stylswap.data.faceset import FaceSet
 from stylswap.errors import ShapeError
 from stylswap.faces.align import reference_shape
 from stylswap.faces.landmarks import EYES, INNER, MOUTH, head_pose, mirror_landmarks
-from stylswap.faces.segment import LandmarkSegmenter, face_outline
+from stylswap.faces.segment import LandmarkSegmenter, _fill, face_outline
 
 SIZE = 96
 REFERENCE = reference_shape(SIZE)
@@ -147,3 +148,17 @@ def test_what_does_not_fit_is_refused() -> None:
         LandmarkSegmenter().segment(torch.zeros(2, 3, 8, 8), torch.zeros(1, 68, 2))
     with pytest.raises(ShapeError, match="images must be"):
         LandmarkSegmenter().segment(torch.zeros(1, 3, 8, 9), torch.zeros(1, 68, 2))
+
+
+@pytest.mark.parametrize("size", [32, 128])
+def test_filling_agrees_with_scikit_image(size: int) -> None:
+    """Two ways to say which points lie inside may differ on the outline itself, where a point is on neither side."""
+    rng = np.random.default_rng(size)
+    for _ in range(5):
+        angles = np.sort(rng.uniform(0, 2 * np.pi, 23))
+        radius = rng.uniform(0.2, 0.6, 23) * size  # a star that also leaves the picture
+        outline = np.stack([size / 2 + radius * np.cos(angles), size / 2 + radius * np.sin(angles)], axis=1)
+        x, y = ((outline[:, axis] + 0.5) * 4 - 0.5 for axis in (0, 1))
+        expected = polygon2mask((4 * size, 4 * size), np.stack([y, x], axis=1)).reshape(size, 4, size, 4).mean(axis=(1, 3))
+        assert np.abs(_fill(outline, size) - expected).max() <= 1 / 16 + 1e-6
+        assert abs(_fill(outline, size).sum() - expected.sum()) < 0.5
