@@ -114,7 +114,7 @@ def _swap(identity: str | Path, photos: list[Path], out: Path, device: str, on_p
     began = time.monotonic()
     swapper = Swapper.load(identity, device=device)
     loading_seconds = time.monotonic() - began
-    summary = swap_photos(swapper, SwapRequest(photos, out, force=True), on_photo=on_photo)
+    summary = swap_photos(swapper, SwapRequest(photos, out, force=True, report=False), on_photo=on_photo)
     # Once more in memory, for the bare crops, which no output file holds.
     done = [result.photo for result in summary.results if result.status == "swapped"]
     outputs = {photo: swapped.faces[0].output for photo, swapped in zip(done, swapper.swap_many(done), strict=True) if swapped.faces}

@@ -11,7 +11,9 @@ from stylswap.engines.style import Rendered
 from stylswap.errors import FaceSetError
 from stylswap.faces.batch import FaceBatch
 from stylswap.jobs.evaluate import Evaluation, Figures, as_markdown, evaluate, identity_share
-from stylswap.jobs.swapper import SwapOptions, Swapper
+from stylswap.jobs.render_faces import FaceRenderer
+from stylswap.jobs.swap_options import SwapOptions
+from stylswap.jobs.swapper import Swapper
 from stylswap.photo import write_png
 from tests.jobs.conftest import EXAMPLES
 
@@ -26,8 +28,8 @@ class Renders:
 
 
 def swapper_with(tiny_identity: Path, change) -> Swapper:
-    swapper = Swapper.load(tiny_identity, device="cpu", options=SwapOptions(blend="none"))
-    swapper._renderer = Renders(change)
+    swapper = Swapper.load(tiny_identity, device="cpu", options=SwapOptions("none", "none", "none", mask="landmarks"))
+    swapper.renderer = FaceRenderer(Renders(change), None, swapper.device)
     return swapper
 
 

@@ -53,7 +53,7 @@ def test_a_mask_of_nothing_keeps_everything(photos: list[Path], identity: Identi
     report = compare_masks(
         photos, identity, Nothing(), kinds=("hand", "bar"), detector=CleanOnly(2), on_photo=lambda *count: done.append(count)
     )
-    assert list(report.unchanged) == ["hand", "bar", "all"]
+    assert list(report.unchanged) == ["hand", "bar", "all", "mean of kinds"]
     for row in report.unchanged.values():
         assert row["parser"] == row["parser_exact"] == row["worst_tenth"] == 1
         assert row["landmark_mask"] < 1
@@ -61,7 +61,10 @@ def test_a_mask_of_nothing_keeps_everything(photos: list[Path], identity: Identi
     assert report.unchanged["all"]["thousand_pixels"] == pytest.approx(
         report.unchanged["hand"]["thousand_pixels"] + report.unchanged["bar"]["thousand_pixels"]
     )
-    assert [row["no_face_found"] for row in report.unchanged.values()] == [2, 2, 4]
+    assert report.unchanged["mean of kinds"]["landmark_mask"] == pytest.approx(
+        (report.unchanged["hand"]["landmark_mask"] + report.unchanged["bar"]["landmark_mask"]) / 2
+    )
+    assert [row["no_face_found"] for row in report.unchanged.values()] == [2, 2, 4, 2]
     assert np.isnan(report.unchanged["all"]["found_again"])
     assert [row["face_swapped"] for row in report.face.values()] == [0, 0, 0]
     assert report.milliseconds["parser"]["mask"] < report.milliseconds["parser"]["whole_face"]

@@ -9,7 +9,7 @@ import scipy.ndimage
 import torch
 
 from stylswap.errors import FaceSetError
-from stylswap.jobs.paste_report import JOINS, WINDOW_PX, Case, _octaves, _window, compare_details, compare_joins, find_cases
+from stylswap.jobs.paste_report import JOINS, WINDOW_PX, Case, _octaves, _window, compare_details, compare_joins, find_cases, write_sheet
 from stylswap.jobs.swapper import Swapper
 from stylswap.photo import from_array, read_photo
 
@@ -48,6 +48,13 @@ def test_details(swapper: Swapper, case: Case) -> None:
     assert table["all of the input's detail"]["fine_share"] > table["bands"]["fine_share"] > table["none"]["fine_share"]
     assert table["all of the input's detail"]["fine_share"] == pytest.approx(1.0, abs=0.2)
     assert [line.shape for line in lines] == [(1, 3, WINDOW_PX, WINDOW_PX)] * (1 + len(table))
+
+
+def test_a_sheet_says_what_it_shows(swapper: Swapper, tmp_path: Path) -> None:
+    write_sheet([torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)], tmp_path / "sheet.jpg", swapper)
+    photo = read_photo(tmp_path / "sheet.jpg")
+    assert (photo.height, photo.width) == (38, 38)
+    assert b"compositeWithTrainedAlgorithmicMedia" in (tmp_path / "sheet.jpg").read_bytes()
 
 
 def test_a_blurred_photo_has_less_energy(case: Case) -> None:
