@@ -6,12 +6,15 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from stylswap.cli import COULD_NOT_RUN, DONE, SOME_FAILED, WRONG_USAGE, main
 from stylswap.identity_file import read_identity_file
+from stylswap.jobs.diagnosis import Diagnosis, Row
 from tests.jobs.conftest import EXAMPLES, TINY, folders, home, tiny_identity, tiny_settings  # noqa: F401 - fixtures
 
 PHOTO = sorted((EXAMPLES / "photos").glob("*.jpg"))[0]
@@ -150,3 +153,86 @@ def test_what_cannot_change_on_resume_is_refused(tmp_path: Path, capsys: Capture
     assert "--size, --set loss.weights.style=3 cannot change" in capsys.readouterr().err
     assert main(["train", "--identity", "a", "--faces", "b", "--out", str(tmp_path), "--consent", "self"]) == WRONG_USAGE
     assert "is a folder" in capsys.readouterr().err
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Path:
+    """Three faces beside each other."""
+    tiles = [np.asarray(Image.open(path).convert("RGB")) for path in sorted((EXAMPLES / "photos").glob("*.jpg"))[:3]]
+    path = tmp_path / "in" / "group.png"
+    path.parent.mkdir()
+    Image.fromarray(np.concatenate(tiles, axis=1)).save(path)
+    return path
+
+
+def test_faces_are_numbered_and_swapped_by_number(tiny_identity: Path, group: Path, tmp_path: Path, capsys: Capture) -> None:  # noqa: F811
+    csv = tmp_path / "choices.csv"
+    assert main(["faces", str(group), "--preview", str(tmp_path / "preview"), "--csv", str(csv), "--faces", "all"]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[1] for line in lines] == ["1", "2", "3"]
+    assert len(list((tmp_path / "preview").iterdir())) == 1
+    csv.write_text(csv.read_text(encoding="utf-8-sig").replace("1 2 3", "2"), encoding="utf-8")
+    swap = ["swap", "--identity", str(tiny_identity), str(group), "--mask", "landmarks", "--json", "--no-report", "--out"]
+    assert main([*swap, str(tmp_path / "by-csv"), "--choices", str(csv)]) == DONE
+    by_csv = json.loads(capsys.readouterr().out)["photos"][0]
+    assert main([*swap, str(tmp_path / "by-number"), "--faces", "2,7"]) == DONE
+    by_number = json.loads(capsys.readouterr().out)["photos"][0]
+    assert [face["number"] for face in by_csv["faces"]] == [face["number"] for face in by_number["faces"]] == [2]
+    assert by_csv["output_sha256"] == by_number["output_sha256"]
+    assert "face 7 was asked for, 3 were found" in by_number["reason"]
+    assert by_csv["left_out"] == {"1": "not asked for", "3": "not asked for"}
+
+
+def test_faces_beyond_the_identitys_poses_can_be_skipped(
+    tiny_identity: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    monkeypatch.setattr("stylswap.jobs.align_photo.beyond", lambda _pose, _coverage: "turned too far")
+    command = ["swap", "--identity", str(tiny_identity), str(PHOTO), "--mask", "landmarks", "--no-report", "--workers", "0", "--json"]
+    assert main([*command, "--out", str(tmp_path / "warned")]) == DONE
+    streams = capsys.readouterr()
+    assert json.loads(streams.out)["photos"][0]["faces"][0]["warning"] == "turned too far"
+    assert "turned too far" in streams.err
+    assert main([*command, "--out", str(tmp_path / "skipped"), "--beyond-pose", "skip"]) == SOME_FAILED
+    skipped = json.loads(capsys.readouterr().out)["photos"][0]
+    assert skipped["status"] == "skipped"
+    assert "turned too far" in skipped["reason"]
+    assert not (tmp_path / "skipped" / PHOTO.name).exists()
+
+
+def test_running_again_does_nothing_and_a_label_is_another_run(tiny_identity: Path, tmp_path: Path, capsys: Capture) -> None:  # noqa: F811
+    command = ["swap", "--identity", str(tiny_identity), str(PHOTO), "--out", str(tmp_path / "out"), "--mask", "landmarks", "--json"]
+    done_earlier = []
+    for more in ([], [], ["--label"], ["--label", "--force"]):
+        assert main([*command, *more]) == DONE
+        done_earlier.append(json.loads(capsys.readouterr().out)["done_earlier"])
+    assert done_earlier == [0, 1, 0, 0]
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sign", "cert.pem"], "--sign CERT and --key KEY belong together"),
+        (["--faces", "larges"], "Did you mean 'largest'"),
+        (["--like", "nowhere.jpg"], "nowhere.jpg"),
+        (["--choices", "nowhere.csv"], "nowhere.csv"),
+        (["--max-failures", "-1"], "max_failures must be 0 or more"),
+        (["--label", "\U0001f600"], "label"),
+    ],
+)
+def test_swap_options_that_cannot_be(tiny_identity: Path, tmp_path: Path, capsys: Capture, options, message: str) -> None:  # noqa: F811
+    code = main(["swap", "--identity", str(tiny_identity), str(PHOTO), "--out", str(tmp_path / "out"), *options])
+    assert code in (WRONG_USAGE, COULD_NOT_RUN)
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_doctor_prints_a_row_for_each_check_and_its_verdict(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = (Row("torch", "ok", "2.11"), Row("dlib", "error", "not there", "pip install dlib-bin"))
+    monkeypatch.setattr("stylswap.jobs.doctor.diagnose", lambda **_: Diagnosis(rows))
+    assert main(["doctor"]) == COULD_NOT_RUN
+    text = capsys.readouterr().out
+    assert "pip install dlib-bin" in text
+    monkeypatch.setattr("stylswap.jobs.doctor.diagnose", lambda **_: Diagnosis(rows[:1]))
+    assert main(["doctor", "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["rows"][0]["name"] == "torch"

@@ -143,7 +143,7 @@ class StyleEngine:
 
     def _critic_of_light(self) -> Callable[[Tensor], Tensor]:
         if self._light is None:
-            raise SettingsError("the lighting term, or style faces lit alike, are wanted, but the engine was built without a lighting critic")
+            raise SettingsError("the lighting term or style faces lit alike are wanted, but the engine has no lighting critic")
         return self._light
 
     def _image(self, faces: FaceSet, row: int) -> Tensor:

@@ -16,9 +16,7 @@ import torch
 from stylswap.config import Settings
 from stylswap.faces.detect import FaceDetector
 from stylswap.identity_file import IdentityCard
-from stylswap.jobs.photo_worker import PhotoResult
 from stylswap.jobs.run_folder import TrainRequest
-from stylswap.jobs.swap import SwapRequest, swap_photos
 from stylswap.jobs.train import TrainEvents, train
 from stylswap.photo import list_photos, read_photo
 

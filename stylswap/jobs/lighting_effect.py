@@ -24,8 +24,8 @@ from stylswap.engines.style import StyleRenderer
 from stylswap.faces.batch import Face, FaceBatch
 from stylswap.faces.landmarks import FloatArray
 from stylswap.features.identity import FaceDescriptor
-from stylswap.identity_file import IdentityFile, read_identity_file
 from stylswap.features.lighting import LightingCritic
+from stylswap.identity_file import IdentityFile, read_identity_file
 from stylswap.jobs.evaluate import LUMA
 from stylswap.jobs.prepare import prepare_inputs
 from stylswap.jobs.swapper import network_of

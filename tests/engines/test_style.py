@@ -178,7 +178,7 @@ def test_terms_without_features_run_no_critic(engine: StyleEngine, critic: Watch
 
 def test_lighting_without_its_critic_is_refused(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
     engine = make(critic, input_set, identity_set, light=None)
-    with pytest.raises(SettingsError, match="without a lighting critic"):
+    with pytest.raises(SettingsError, match="has no lighting critic"):
         engine.terms(input_set.batch(ROWS), {"lighting"})
 
 

@@ -41,7 +41,8 @@ def test_identity_file_tells_what_it_is(tiny_identity: Path) -> None:
     assert identity.data["identity"]["photos"] == 6
     assert identity.data["faces"]["photos"] == 8
     assert len(identity.data["identity"]["mean_descriptor"]) == 128
-    assert set(identity.training["last_terms"]) == {f"network.{name}" for name in ("content", "style", "lighting", "luminance", "smoothness")}
+    terms = ("content", "style", "lighting", "luminance", "smoothness")
+    assert set(identity.training["last_terms"]) == {f"network.{name}" for name in terms}
 
 
 def test_run_folder_holds_what_users_expect(tiny_identity: Path, tiny_settings: Settings) -> None:
@@ -57,7 +58,8 @@ def test_run_folder_holds_what_users_expect(tiny_identity: Path, tiny_settings: 
 
 
 def test_training_changes_the_network_towards_the_identity(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
-    settings = with_training(tiny_settings, steps=40, sheet_every=1000, checkpoint_every=1000, relit_inputs=0.0)  # windows of the same faces
+    # Without relit inputs, so that the windows below hold the same faces.
+    settings = with_training(tiny_settings, steps=40, sheet_every=1000, checkpoint_every=1000, relit_inputs=0.0)
     styles: list[float] = []
     events = TrainEvents(on_step=lambda progress: styles.append(progress.tick.terms["network.style"]))
     train(request_for(folders, tmp_path, settings), events)
