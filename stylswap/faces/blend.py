@@ -29,9 +29,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylswap.errors import SettingsError, ShapeError, did_you_mean
+from stylswap.names import BLENDS
 from stylswap.shapes import check_shapes
-
-BLENDS = ("poisson", "feather", "none")
 
 # Strength of the pull towards the photo along a soft edge. A ramp r pixels wide averages the patch's difference from the photo over
 # about r / sqrt(PULL) pixels: some of the ramp's width, so hair and pores crossing the edge do not become stripes of colour.

@@ -1,0 +1,106 @@
+"""Detail in bands: carried over where both pictures agree, and nowhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from stylswap.errors import ShapeError
+from stylswap.faces.align import FloatArray, inverse, resized, warp
+from stylswap.faces.detail import agreement, carry_detail
+
+SIDE = 32
+TIMES = 4
+LARGE = SIDE * TIMES
+CROP_FROM_REGION = resized(np.eye(3), LARGE, SIDE)  # the region is the crop's own square, 4 times enlarged
+
+
+def edge(size: int, place: float, *, width: float = 0.02) -> Tensor:
+    """(3, size, size): dark left of `place`, a share of the width, bright right of it."""
+    x = (torch.arange(size) + 0.5) / size
+    return (0.3 + 0.4 * torch.sigmoid((x - place) / width)).expand(3, size, size).clone()
+
+
+def grain(size: int = LARGE) -> Tensor:
+    return 0.03 * torch.randn(1, size, size, generator=torch.Generator().manual_seed(0)).expand(3, -1, -1)
+
+
+def enlarged(output: Tensor, crop_from_region: FloatArray = CROP_FROM_REGION, size: int = LARGE) -> Tensor:
+    return warp(output, inverse(crop_from_region), (size, size), mode="bicubic").clamp(0, 1)
+
+
+def fine(picture: Tensor) -> Tensor:
+    """What a crop of `SIDE` cannot hold."""
+    return picture - enlarged(warp(picture, CROP_FROM_REGION, (SIDE, SIDE)))
+
+
+def test_grain_of_smooth_skin_is_carried_over_whole() -> None:
+    output = torch.full((3, SIDE, SIDE), 0.5)
+    region = 0.6 + grain()
+    carried = carry_detail(enlarged(output), region, output, CROP_FROM_REGION)
+    share = float((fine(carried) * fine(region)).sum() / fine(region).square().sum())
+    assert share > 0.9
+    assert float(carried.mean()) == pytest.approx(0.5, abs=0.002)  # the colour stays the output's
+
+
+def test_the_input_itself_comes_back_whole() -> None:
+    region = edge(LARGE, 0.4, width=0.004) + grain()
+    held = warp(region, CROP_FROM_REGION, (SIDE, SIDE))
+    back = carry_detail(enlarged(held), region, held, CROP_FROM_REGION)
+    np.testing.assert_allclose(back, region, atol=1e-5)
+
+
+def test_an_edge_at_the_same_place_gets_sharper() -> None:
+    region, output = edge(LARGE, 0.5, width=0.002), edge(SIDE, 0.5)
+    patch = enlarged(output)
+    carried = carry_detail(patch, region, output, CROP_FROM_REGION)
+    slope, before = (float(picture.diff(dim=2).abs().max()) for picture in (carried, patch))
+    assert slope > 2 * before
+
+
+def test_an_edge_elsewhere_leaves_no_ghost() -> None:
+    """The input's edge at 0.3, the output's at 0.7: at 0.3 the output stays what it is."""
+    region, output = edge(LARGE, 0.3, width=0.002), edge(SIDE, 0.7)
+    patch = enlarged(output)
+    ghost = (carry_detail(patch, region, output, CROP_FROM_REGION) - patch).abs().amax(dim=(0, 1))
+    assert float(fine(region).abs().max()) > 0.1
+    assert float(ghost.max()) < 0.02
+
+
+def test_the_weight_by_hand() -> None:
+    """Where the output has half of the input's structure the weight is a half, where it has the opposite it is 0, and never over 1."""
+    checks = (torch.arange(SIDE) // 2 % 2).float() - 0.5
+    structure = (0.4 * checks).expand(3, SIDE, SIDE)
+    inside = (slice(None), slice(8, 24), slice(8, 24))
+    for factor, expected in ((0.5, 0.5), (1.0, 1.0), (2.0, 1.0), (-1.0, 0.0), (0.0, 0.0)):
+        weight = agreement(0.5 + structure, 0.5 + factor * structure)
+        np.testing.assert_allclose(weight[inside], expected, atol=0.02)
+    assert float(agreement(torch.full((3, SIDE, SIDE), 0.5), 0.5 + structure).min()) == 1.0
+
+
+@pytest.mark.parametrize("times", [0.5, 1.0, 1.04])
+def test_a_face_no_larger_than_the_crop_is_left_alone(times: float) -> None:
+    patch = torch.rand(3, 20, 20)
+    assert carry_detail(patch, torch.rand(3, 20, 20), torch.rand(3, SIDE, SIDE), np.diag([1 / times, 1 / times, 1.0])) is patch
+
+
+def test_a_region_that_is_a_part_of_the_crop() -> None:
+    """The same detail whether the rectangle holds the whole crop or a corner of it, but for the corner's own border."""
+    output, region = edge(SIDE, 0.5), edge(LARGE, 0.5, width=0.002) + grain()
+    whole = carry_detail(enlarged(output), region, output, CROP_FROM_REGION)
+    shift = np.array([[1.0, 0.0, 24.0], [0.0, 1.0, 16.0], [0.0, 0.0, 1.0]])
+    part_from_crop = CROP_FROM_REGION @ shift
+    part = region[:, 16:112, 24:120]
+    carried = carry_detail(enlarged(output, part_from_crop, 96), part, output, part_from_crop)
+    difference: npt.NDArray[np.float32] = (carried - whole[:, 16:112, 24:120])[:, 24:-24, 24:-24].abs().numpy()
+    assert float(difference.mean()) < 0.004
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ShapeError, match="region must be"):
+        carry_detail(torch.zeros(3, 8, 8), torch.zeros(3, 8, 9), torch.zeros(3, 4, 4), np.eye(3))
+    with pytest.raises(ShapeError, match="output must be"):
+        agreement(torch.zeros(3, 8, 8), torch.zeros(3, 8, 9))
