@@ -263,7 +263,7 @@ def _weights(options: argparse.Namespace, console: Console) -> int:
     else:
         for entry, status in rows:
             print("\t".join(filter(None, (status, entry.name, entry.kind, f"{entry.bytes / 1e6:.1f} MB", entry.licence))))
-    return DONE if all(status in ("", "ok") for _, status in rows) else COULD_NOT_RUN
+    return DONE if all(status in ("", "ok", "not fetched") for _, status in rows) else COULD_NOT_RUN
 
 
 def _demo(options: argparse.Namespace, console: Console) -> int:

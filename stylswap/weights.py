@@ -20,7 +20,7 @@ from stylswap.errors import WeightsFileError, did_you_mean
 from stylswap.storage import data_folder, write_atomically
 
 Kind = Literal["critic", "identity"]
-Status = Literal["ok", "missing", "damaged"]
+Status = Literal["ok", "not fetched", "missing", "damaged"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -58,6 +58,7 @@ class Entry:
         source: Where the numbers come from.
         maker: The command that makes the file.
         artefact: What it can be fetched from; None for files that stylswap itself trained.
+        on_request: True for a file that does not ship: it is not there until it is fetched.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Entry:
     source: str
     maker: str
     artefact: Artefact | None = None
+    on_request: bool = False
 
 
 def weights_path(name: str) -> Path:
@@ -113,12 +115,13 @@ def weights_entry(name: str) -> Entry:
 
 
 def verify_weights() -> list[tuple[Entry, Status]]:
-    """Look at every file of the manifest: there and right, there but damaged, or not there."""
+    """Look at every file of the manifest: there and right, there but damaged, or not there, which is no fault of those on request."""
     report: list[tuple[Entry, Status]] = []
     for entry in list_weights():
         found = [path for path in _places(entry) if path.is_file()]
         right = any(_is_right(path, entry) for path in found)
-        report.append((entry, "ok" if right else "damaged" if found else "missing"))
+        absent: Status = "not fetched" if entry.on_request else "missing"
+        report.append((entry, "ok" if right else "damaged" if found else absent))
     return report
 
 
@@ -203,7 +206,9 @@ def _places(entry: Entry) -> tuple[Path, Path]:
 
 
 def _mend(entry: Entry) -> str:
-    return "Reinstall stylswap." if entry.artefact is None else f"Run `stylswap weights fetch {entry.name}`, or reinstall stylswap."
+    if entry.artefact is None:
+        return "Reinstall stylswap."
+    return f"Run `stylswap weights fetch {entry.name}`{'' if entry.on_request else ', or reinstall stylswap'}."
 
 
 def _is_right(path: Path, entry: Entry) -> bool:
@@ -238,6 +243,8 @@ def _entry(row: dict[str, Any], where: str) -> Entry:
     origin = row.get("artefact")
     artefact = None if origin is None else Artefact(**_checked(Artefact, origin, f"{where}, artefact"))
     entry = Entry(**{**_checked(Entry, row, where), "artefact": artefact})
+    if entry.on_request and artefact is None:
+        raise WeightsFileError(f"{where}: a file on request needs an artefact to be fetched from.")
     if entry.kind not in get_args(Kind):
         raise WeightsFileError(f"{where}: kind must be one of {', '.join(get_args(Kind))}, got '{entry.kind}'.")
     if entry.file != Path(entry.file).name or "\\" in entry.file:
@@ -251,7 +258,9 @@ def _checked(kind: type[Entry] | type[Artefact], row: dict[str, Any], where: str
     for key in row:
         if key not in known:
             raise WeightsFileError(f"{where}: unknown key '{key}'.{did_you_mean(key, known)}")
-    for key in sorted(known - {"artefact"}):
+    if not isinstance(row.get("on_request", False), bool):
+        raise WeightsFileError(f"{where}: on_request must be true or false, got {row['on_request']!r}.")
+    for key in sorted(known - {"artefact", "on_request"}):
         expected = int if key == "bytes" else str
         if not isinstance(row.get(key), expected):
             raise WeightsFileError(f"{where}: {key} must be {expected.__name__}, got {row.get(key)!r}.")

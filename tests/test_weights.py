@@ -64,7 +64,8 @@ def put(path, content):
 
 
 def test_every_shipped_file_is_there_and_right():
-    assert [(entry.name, status) for entry, status in weights.verify_weights() if status != "ok"] == []
+    wrong = [(entry.name, status) for entry, status in weights.verify_weights() if status != "ok"]
+    assert all(status == "not fetched" and weights.weights_entry(name).on_request for name, status in wrong), wrong
 
 
 def test_no_file_lies_in_the_folder_without_a_row():
@@ -108,6 +109,23 @@ def test_a_missing_file_names_file_folder_and_command(shipped):
         weights.weights_path("small")
     assert str(shipped) in str(caught.value)
     assert [status for _, status in weights.verify_weights()] == ["missing"]
+
+
+def test_a_file_on_request_is_not_missed_until_it_is_asked_for(shipped):
+    text = (shipped / "manifest.toml").read_text()
+    (shipped / "manifest.toml").write_text(text.replace("[file.artefact]", "on_request = true\n[file.artefact]"))
+    assert [status for _, status in weights.verify_weights()] == ["not fetched"]
+    with pytest.raises(WeightsFileError, match=r"Run `stylswap weights fetch small`\."):
+        weights.weights_path("small")
+    put(weights.user_folder() / "small.safetensors", CONTENT)
+    assert [status for _, status in weights.verify_weights()] == ["ok"]
+
+
+def test_a_file_on_request_needs_somewhere_to_come_from(shipped):
+    text = (shipped / "manifest.toml").read_text().split("[file.artefact]")[0]
+    (shipped / "manifest.toml").write_text(text + "on_request = true\n")
+    with pytest.raises(WeightsFileError, match="needs an artefact"):
+        weights.list_weights()
 
 
 def test_a_missing_file_that_cannot_be_fetched_asks_for_a_reinstall(shipped):

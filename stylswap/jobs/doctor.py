@@ -218,10 +218,13 @@ def _check_weights() -> Iterator[Row]:
 
     report = verify_weights()
     right = [entry for entry, status in report if status == "ok"]
-    found = f"{len(right)} of {len(report)} verified: {', '.join(entry.name for entry in right) or 'none'}"
+    wanted = [entry for entry, status in report if status != "not fetched"]
+    found = f"{len(right)} of {len(wanted)} verified: {', '.join(entry.name for entry in right) or 'none'}"
     yield Row("weights", "ok" if right else "error", found, "" if right else _REINSTALL)
     for entry, status in report:
-        if status != "ok":
+        if status == "not fetched":
+            yield Row(f"weights {entry.name}", "ok", "not fetched; only some tasks want it", f"stylswap weights fetch {entry.name}")
+        elif status != "ok":
             mend = f"stylswap weights fetch {entry.name}" if entry.artefact is not None else _REINSTALL
             yield Row(f"weights {entry.name}", "error", f"{entry.file} is {status}", mend)
 
