@@ -164,6 +164,8 @@ def _swap_options(options: argparse.Namespace, photos: Sequence[Path]) -> Any:
 
     choice = _choice(options, read_choices(options.choices, options.photos, photos) if options.choices else {})
     label = "" if options.label is None else options.label or DEFAULT_LABEL
+    if label and Path(label).exists():
+        raise UsageError(f"--label {label}: that is a file or folder; write the label's text behind it, or --label at the end of the line")
     if label:
         check_label(label)
     return SwapOptions(

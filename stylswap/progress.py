@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +21,7 @@ from stylswap.training.session import Progress as Standing
 
 # Without a terminal there is no bar; a line now and then says that it still runs.
 PLAIN_EVERY_STEPS = 50
+PLAIN_EVERY_SECONDS = 10.0
 REASONS_SHOWN = 10
 
 
@@ -89,9 +92,25 @@ class TrainDisplay(_Display):
 class SwapDisplay(_Display):
     """A batch of photos."""
 
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._began = time.monotonic()
+        self._told = 0.0
+        self._new = 0
+        self._counts: Counter[str] = Counter()
+
     def on_photo(self, result: PhotoResult, done: int, total: int) -> None:
         """One photo is finished."""
-        self._move("swap", done, total, result.photo.name)
+        self._counts[result.status] += 1
+        seconds = max(time.monotonic() - self._began, 1e-6)
+        self._new += not result.cached
+        rate = f"{self._new / seconds:.1f}/s"
+        failed = f"  {count} failed" if (count := self._counts["failed"]) else ""
+        self._move("swap", done, total, f"{rate}{failed}  {result.photo.name}")
+        if self._progress.disable and seconds - self._told > PLAIN_EVERY_SECONDS:
+            self._told = seconds
+            left = (total - done) * seconds / max(done, 1)
+            self._console.print(f"{done} of {total} photos{failed}, {rate}, {left:.0f} s left")
         if result.reason and not result.cached:
             named = str(result.photo) in result.reason
             self._console.print(f"{result.status} {result.reason if named else f'{result.photo}: {result.reason}'}")
@@ -111,7 +130,7 @@ class SwapDisplay(_Display):
         earlier = f", {summary.num_cached} of them by an earlier run" if summary.num_cached else ""
         self._console.print(f"{counts}{earlier}; {summary.seconds:.1f} s, {rate}; journal {out / JOURNAL_FILE}")
         if summary.stopped:
-            self._console.print(f"stopped early: {summary.stopped}; running the same command again does the rest")
+            self._console.print(f"stopped early: {summary.stopped}; mend them or take them away, then the same command does the rest")
         if summary.report is not None:
             self._console.print(f"report {summary.report}")
 

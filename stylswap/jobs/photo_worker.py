@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from stylswap.errors import PhotoError
 from stylswap.jobs.align_photo import PhotoAligner, reason_of
 from stylswap.jobs.join_photo import PhotoJoiner
 from stylswap.jobs.stopwatch import Stopwatch
@@ -40,7 +39,7 @@ class PhotoResult:
         sha256: Of the photo's file, "" where it could not be read.
         output_sha256: Of the output's file, "" where there is none.
         outside_change: Largest and mean difference of the output, decoded again, from the photo outside the masks, in 8-bit levels; not
-            0 only where the format loses something.
+            0 only where the format loses something; None where it could not be measured.
         cached: True when an earlier run did it.
     """
 
@@ -97,7 +96,11 @@ class PhotoWorker:
 
 
 class PhotoHandler:
-    """``open``: a photo and where it goes -> its crops, or its end. ``join``: what was rendered -> its end."""
+    """Answers what the pipeline asks for.
+
+    ``open``: a photo and where it goes -> its crops, or its end. ``join``: what was rendered -> its end. ``drop``: why it could not be
+    rendered -> its end.
+    """
 
     def __init__(self, worker: PhotoWorker) -> None:
         self._worker = worker
@@ -105,52 +108,60 @@ class PhotoHandler:
 
     def __call__(self, kind: str, number: int, content: Any) -> Aligned | PhotoResult:
         """Answer one request; see the class."""
-        return self._begin(number, *content) if kind == "open" else self._finish(number, content)
+        if kind == "open":
+            return self._begin(number, *content)
+        aligned, photo, output, sha256 = self._open.pop(number)
+        if kind == "drop":
+            return PhotoResult(photo, None, "failed", content, len(aligned.found), (), seconds=aligned.seconds, sha256=sha256)
+        return self._finish(aligned, content, output, PhotoResult(photo, None, "failed", "", 0, (), sha256=sha256))
 
     def _begin(self, number: int, photo: Path, output: Path) -> Aligned | PhotoResult:
-        sha256 = ""
-        try:
-            content = photo.read_bytes()
-            sha256 = hashlib.sha256(content).hexdigest()
-        except OSError as error:
-            return PhotoResult(photo, None, "failed", f"{photo} cannot be read ({error.strerror})", 0, ())
         aligned = self._worker.aligner(photo)
         if isinstance(aligned, Swapped):
-            return _result(photo, aligned, sha256)
-        self._open[number] = (aligned, photo, output, sha256)
+            # A file that was refused may be a pipe, or of 30 GB: it is not read to the end for its hash.
+            return _filled(PhotoResult(photo, None, "", "", 0, (), sha256="" if aligned.status == "failed" else _sha256(photo)), aligned)
+        self._open[number] = (aligned, photo, output, _sha256(photo))
         # What the networks need travels; the photo, the largest part, stays.
         return replace(aligned, photo=None)  # type: ignore[arg-type]
 
-    def _finish(self, number: int, rendered: RenderedFaces) -> PhotoResult:
-        aligned, photo, output, sha256 = self._open.pop(number)
+    def _finish(self, aligned: Aligned, rendered: RenderedFaces, output: Path, result: PhotoResult) -> PhotoResult:
         swapped = self._worker.joiner(aligned, rendered)
         if swapped.status != "swapped" or swapped.photo is None:
-            return _result(photo, swapped, sha256)
+            return _filled(result, swapped)
         watch = Stopwatch(swapped.seconds)
         try:
             with watch("encode"):
-                content = photo_bytes(swapped.photo, output, mark=self._worker.mark)
-                if self._worker.signer is not None:
-                    content = self._worker.signer.sign(content, self._worker.mark, parent=photo.read_bytes(), title=output.name)
+                content = self._encoded(swapped.photo, result.photo, output)
                 output.parent.mkdir(parents=True, exist_ok=True)
                 write_photo_bytes(content, output)
-            with watch("check"):
-                change = _outside_change(aligned.photo, swapped.photo, output)
-        except (OSError, PhotoError) as error:
-            return replace(_result(photo, swapped, sha256), status="failed", reason=reason_of(error), faces=(), seconds=watch.seconds)
-        return replace(
-            _result(photo, swapped, sha256),
-            output=output,
-            output_sha256=hashlib.sha256(content).hexdigest(),
-            outside_change=change,
-            seconds=watch.seconds,
-        )
+        except Exception as error:  # whatever an encoder thinks of it
+            return replace(_filled(result, swapped), status="failed", reason=reason_of(error), faces=(), seconds=watch.seconds)
+        with watch("check"):
+            change = _outside_change(aligned.photo, swapped.photo, output)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return replace(_filled(result, swapped), output=output, output_sha256=sha256, outside_change=change, seconds=watch.seconds)
+
+    def _encoded(self, swapped: Photo, photo: Path, output: Path) -> bytes:
+        content = photo_bytes(swapped, output, mark=self._worker.mark)
+        if self._worker.signer is None:
+            return content
+        return self._worker.signer.sign(content, self._worker.mark, parent=photo.read_bytes(), title=output.name)
 
 
-def _result(photo: Path, swapped: Swapped, sha256: str) -> PhotoResult:
-    faces = tuple(face.as_json() for face in swapped.faces)
-    return PhotoResult(
-        photo, None, swapped.status, swapped.reason, swapped.num_found, faces, swapped.left_out, swapped.seconds, sha256
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _filled(result: PhotoResult, swapped: Swapped) -> PhotoResult:
+    return replace(
+        result,
+        status=swapped.status,
+        reason=swapped.reason,
+        num_found=swapped.num_found,
+        faces=tuple(face.as_json() for face in swapped.faces),
+        left_out=swapped.left_out,
+        seconds=swapped.seconds,
     )
 
 
@@ -158,7 +169,10 @@ def _outside_change(before: Photo, after: Photo, output: Path) -> tuple[float, f
     """How far the written file is from the photo where nothing was swapped, in 8-bit levels: largest and mean."""
     if output.suffix.lower() in LOSSLESS:
         return (0.0, 0.0)
-    written = read_photo(output, size_limit_mp=math.inf)
+    try:
+        written = read_photo(output, size_limit_mp=math.inf)
+    except Exception:  # the output is whole; only the figure is missing
+        return None
     if (written.height, written.width) != (after.height, after.width):
         return None
     largest, total, count = 0, 0, 0

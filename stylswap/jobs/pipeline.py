@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from stylswap.jobs.align_photo import reason_of
 from stylswap.jobs.photo_worker import PhotoResult
 from stylswap.jobs.render_faces import FaceRenderer
-from stylswap.jobs.swapped import Aligned
+from stylswap.jobs.swapped import Aligned, RenderedFaces
 from stylswap.jobs.workers import Answer, Died, Workers
 
 # One that is being worked on, one that waits: a worker never waits for the networks.
@@ -44,8 +45,7 @@ class Pipeline:
         """A result for each photo that was begun, as they finish."""
         self._hand_out()
         while any(self._at_hand):
-            # While faces wait for the networks, only what is there already is taken in.
-            for event in self._workers.wait(block=not self._aligned):
+            for event in self._workers.wait():
                 finished = self._buried(event) if isinstance(event, Died) else self._taken_in(event)
                 if finished is not None:
                     yield finished
@@ -69,8 +69,17 @@ class Pipeline:
 
     def _render(self) -> None:
         waiting, self._aligned = self._aligned, []
-        for (worker, number, _), rendered in zip(waiting, self._renderer.render([faces for _, _, faces in waiting]), strict=True):
-            self._workers.send(worker, "join", number, rendered)
+        for (worker, number, _), rendered in zip(waiting, self._rendered([faces for _, _, faces in waiting]), strict=True):
+            self._workers.send(worker, "drop" if isinstance(rendered, str) else "join", number, rendered)
+
+    def _rendered(self, photos: Sequence[Aligned]) -> Sequence[RenderedFaces | str]:
+        """What was rendered, or why it could not be: when all together fail, each is tried alone."""
+        try:
+            return self._renderer.render(photos)
+        except Exception as error:
+            if len(photos) <= 1:
+                return [reason_of(error) for _ in photos]
+            return [self._rendered([photo])[0] for photo in photos]
 
     def _buried(self, death: Died) -> PhotoResult | None:
         """The photo that a worker died of has failed; the others that it held are begun anew."""

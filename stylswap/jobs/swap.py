@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import torch
 
@@ -27,7 +29,9 @@ from stylswap.signing import Signer
 
 OnPhoto = Callable[[PhotoResult, int, int], None]
 # Fewer are done before a process has started.
-PHOTOS_FOR_PROCESSES = 4
+PHOTOS_FOR_PROCESSES: Final = 4
+# One thread renders for all; more workers would wait for it, and each takes some 300 MiB.
+MOST_WORKERS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class SwapRequest:
         out: Where the results, the journal and the report go.
         force: Do everything again, whatever the journal says.
         max_failures: Stop when more photos than this have failed; None: never.
-        workers: Processes; None: one a core, and none at all for a few photos. 0: everything in this process.
+        workers: Processes; None: one for each core that there is to use, and none at all for a few photos. 0: everything in this process.
         signer: Signs every output.
         report: Write ``report.html``.
     """
@@ -106,13 +110,14 @@ def swap_photos(swapper: Swapper, request: SwapRequest, *, on_photo: OnPhoto | N
         A result for each photo; after Ctrl-C for those that were finished.
 
     Raises:
-        UsageError: See `plan`.
+        UsageError: See `plan`; or if a file would be overwritten that was not made from the same photo.
         PhotoError: If the output folder cannot be written.
         RunError: If worker processes cannot be started.
     """
     pairs = plan(request.photos, request.out)
     began = time.monotonic()
     journal = _open_journal(swapper, request)
+    _refuse_to_overwrite(journal, pairs, request.out)
     results: dict[Path, PhotoResult] = {}
     halt = _Halt(request.max_failures)
     with first_ctrl_c(halt.interrupt):
@@ -184,6 +189,19 @@ def _open_journal(swapper: Swapper, request: SwapRequest) -> SwapJournal:
         raise PhotoError(f"{request.out}: the output folder cannot be written ({error.strerror})") from error
 
 
+def _refuse_to_overwrite(journal: SwapJournal, pairs: Sequence[Pair], out: Path) -> None:
+    foreign = [output for photo, output in pairs if journal.owned_by_another(photo, output)]
+    if foreign:
+        shown = ", ".join(str(output) for output in foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+        raise UsageError(f"{shown} would be overwritten, and was not made from the photo of that name; give another --out than {out}")
+
+
+def num_cores() -> int:
+    """Cores that this process may use, which in a container are fewer than there are."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
 def _fingerprints(swapper: Swapper, request: SwapRequest) -> Callable[[Path], str]:
     """For each photo what decides about its output; see `stylswap.jobs.swap_journal.fingerprint`."""
     facts = {
@@ -192,7 +210,7 @@ def _fingerprints(swapper: Swapper, request: SwapRequest) -> Callable[[Path], st
         "options": swapper.options.as_json(),
         "parsing": swapper.renderer.parses,
         "device": swapper.device.type,
-        "signed": request.signer is not None,
+        "signer": "" if request.signer is None else hashlib.sha256(request.signer.certificates.encode()).hexdigest(),
     }
     return lambda photo: fingerprint({**facts, "choice": swapper.options.choice.for_photo(photo)})
 
@@ -210,7 +228,7 @@ def _results(
             yield earlier
     if not missing or halt:
         return
-    count = request.workers if request.workers is not None else (os.cpu_count() or 1)
+    count = request.workers if request.workers is not None else min(num_cores(), MOST_WORKERS)
     inline = count == 0 or (request.workers is None and len(missing) < PHOTOS_FOR_PROCESSES)
     worker = swapper.worker(request.signer)
     threads = torch.get_num_threads()

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from stylswap.jobs.choose import photo_key
 from stylswap.jobs.photo_worker import PhotoResult
+from stylswap.provenance import read_mark
 from stylswap.storage import write_atomically
 from stylswap.training.journal import Journal
 
@@ -28,7 +30,8 @@ class SwapJournal:
     """What was done in an output folder.
 
     A photo is done when its last line says so, was written by a run of the same fingerprint, photo and output still have the sha256 of
-    that line, and nothing failed.
+    that line, and nothing failed. Photos are known by their absolute path, outputs by their place in the folder, so that neither the
+    working directory nor a moved output folder matters.
     """
 
     def __init__(self, folder: Path, run: Callable[[Path], str], identity_sha256: str) -> None:
@@ -43,38 +46,64 @@ class SwapJournal:
         self._folder = folder
         self._run = run
         self._identity_sha256 = identity_sha256
-        self._lines = {line["photo"]: line for line in self._journal.read() if isinstance(line.get("photo"), str)}
+        self._lines = self._read()
         self._journal.path.touch()
 
     def done(self, photo: Path, output: Path) -> PhotoResult | None:
         """The result of an earlier run, None where there is something to do."""
-        line = self._lines.get(str(photo))
+        line = self._lines.get(photo_key(photo))
         if line is None or line.get("run") != self._run(photo) or line.get("status") not in ("swapped", "no_face", "skipped"):
             return None
         if line.get("sha256") != _sha256(photo):
             return None
         written = line["status"] == "swapped"
-        if written and (line.get("output") != str(output) or line.get("output_sha256") != _sha256(output)):
+        if written and (line.get("file") != self._place(output) or line.get("output_sha256") != _sha256(output)):
             return None
-        return _result(line)
+        return _result(line, photo, output if written else None)
+
+    def owned_by_another(self, photo: Path, output: Path) -> bool:
+        """True when a file lies where the output would go, and it was not made from this photo.
+
+        It was if a line says so; or if no line speaks of it and it carries our mark: a run that was killed just then.
+        """
+        if not output.exists():
+            return False
+        owners = [key for key, line in self._lines.items() if line.get("file") == self._place(output)]
+        return photo_key(photo) not in owners if owners else read_mark(output) is None
 
     def write(self, result: PhotoResult) -> None:
-        """Add a line for a photo that just finished."""
-        finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        facts = {"run": self._run(result.photo), "identity_sha256": self._identity_sha256, "finished": finished}
-        self._lines[str(result.photo)] = {**result.as_json(), **facts}
-        self._journal.write(self._lines[str(result.photo)])
+        """Add a line for a photo that just finished; what an earlier run made of it goes, if it is not to be swapped any more."""
+        key = photo_key(result.photo)
+        if result.status in ("no_face", "skipped"):
+            self._remove_output(self._lines.get(key, {}))
+        facts = {
+            "photo_path": key,
+            "file": self._place(result.output) if result.output else None,
+            "run": self._run(result.photo),
+            "identity_sha256": self._identity_sha256,
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        self._lines[key] = {**result.as_json(), **facts}
+        self._journal.write(self._lines[key])
 
     def close(self, order: Sequence[Path]) -> None:
         """Leave one line for each photo, in their order, behind those of photos that were not part of this run."""
-        last = {str(photo): None for photo in order}
-        names = [name for name in self._lines if name not in last] + [name for name in last if name in self._lines]
-        lines = [json.dumps(self._lines[name], ensure_ascii=False) + "\n" for name in names]
-        write_atomically(self._journal.path, "".join(lines).encode("utf-8", errors="backslashreplace"))
+        lines = self._read()
+        last = dict.fromkeys(map(photo_key, order))
+        keys = [key for key in lines if key not in last] + [key for key in last if key in lines]
+        text = "".join(json.dumps(lines[key], ensure_ascii=False) + "\n" for key in keys)
+        write_atomically(self._journal.path, text.encode("utf-8", errors="backslashreplace"))
 
-    def lines(self, photos: Sequence[Path]) -> list[dict[str, Any]]:
-        """The lines of some photos."""
-        return [self._lines[str(photo)] for photo in photos if str(photo) in self._lines]
+    def _read(self) -> dict[str, dict[str, Any]]:
+        """The last line of each photo."""
+        return {line["photo_path"]: line for line in self._journal.read() if isinstance(line.get("photo_path"), str)}
+
+    def _place(self, output: Path) -> str:
+        return output.relative_to(self._folder).as_posix()
+
+    def _remove_output(self, line: Mapping[str, Any]) -> None:
+        if line.get("file") and line.get("output_sha256") == _sha256(self._folder / line["file"]):
+            (self._folder / line["file"]).unlink()
 
 
 def remove_left_overs(folder: Path) -> None:
@@ -92,11 +121,11 @@ def _sha256(path: Path) -> str:
         return "missing"
 
 
-def _result(line: Mapping[str, Any]) -> PhotoResult:
+def _result(line: Mapping[str, Any], photo: Path, output: Path | None) -> PhotoResult:
     change = line.get("outside_change")
     return PhotoResult(
-        Path(line["photo"]),
-        Path(line["output"]) if line.get("output") else None,
+        photo,
+        output,
         line["status"],
         line.get("reason", ""),
         line.get("faces_found", 0),

@@ -50,5 +50,5 @@ class SwapOptions:
                 raise SettingsError(f"unknown {name} '{value}'.{did_you_mean(value, known)}")
 
     def as_json(self) -> dict[str, Any]:
-        """All but the choice of faces, which may differ from photo to photo, as JSON types: the same options, the same outputs."""
-        return {name: value for name, value in vars(self).items() if name != "choice"}
+        """What decides about an output, as JSON types; but the choice of faces, which may differ from photo to photo."""
+        return {name: value for name, value in vars(self).items() if name not in ("choice", "size_limit_mp")}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stylswap.errors import UsageError
+from stylswap.jobs.choose import photo_key
 from stylswap.photo import list_photos, output_name
 
 
@@ -23,6 +24,7 @@ def plan(photos: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         UsageError: If there is nothing to do, an output would overwrite a photo, or two photos would be written to one file.
     """
     pairs: dict[Path, Path] = {}
+    planned: set[str] = set()
     out_resolved = out.resolve()
     folders = [path for path in photos if path.is_dir()]
     for path in photos:
@@ -34,6 +36,9 @@ def plan(photos: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
             output = output_name(wished)
             if path.is_dir() and out_resolved != path.resolve() and out_resolved in photo.resolve().parents:
                 continue
+            if photo_key(photo) in planned:
+                continue  # named twice, for instance by itself and by its folder
+            planned.add(photo_key(photo))
             if output.resolve() == photo.resolve():
                 raise UsageError(f"{photo}: --out {out} would overwrite the photo itself; give another folder")
             if pairs.get(output, photo) != photo:

@@ -2,18 +2,24 @@
 
 A worker keeps state between requests (a decoded photo stays where it was decoded), so a request goes to a worker by number. When a
 process dies, what it was working on is known: each request is announced before it is begun.
+
+Everything travels as plain bytes: torch would otherwise pass tensors as files in shared memory, which are gone with the process that
+made them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import pickle
 import signal
+import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 from stylswap.errors import RunError
@@ -83,13 +89,10 @@ class ProcessWorkers:
     def send(self, worker: int, kind: str, number: int, content: Any) -> None:
         """Ask a worker for something; it answers its requests in their order. A worker that just died loses the request: see `wait`."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `wait` reports the death, and whoever asked asks again
-            self._workers[worker].connection.send((kind, number, content))
+            self._workers[worker].connection.send_bytes(pickle.dumps((kind, number, content), pickle.HIGHEST_PROTOCOL))
 
-    def wait(self, *, block: bool) -> list[Answer | Died]:
-        """Answers and deaths since the last call.
-
-        Args:
-            block: Wait for the first one; else what is there is all, perhaps nothing.
+    def wait(self) -> list[Answer | Died]:
+        """Answers and deaths since the last call; waits for the first one.
 
         Raises:
             RunError: If processes die again and again before they answer anything.
@@ -97,10 +100,8 @@ class ProcessWorkers:
         events: list[Answer | Died] = []
         while not events:
             numbers = {worker.connection: number for number, worker in enumerate(self._workers)}
-            for ready in wait(list(numbers), None if block else 0.0):
+            for ready in wait(list(numbers)):
                 events += self._read(numbers[ready])  # type: ignore[index]
-            if not block:
-                break
         return events
 
     def close(self) -> None:
@@ -115,7 +116,8 @@ class ProcessWorkers:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, self._make_handler), daemon=True)
-        process.start()
+        with _without_ctrl_c():
+            process.start()
         theirs.close()
         return _Worker(process, ours)
 
@@ -124,14 +126,14 @@ class ProcessWorkers:
         events: list[Answer | Died] = []
         try:
             while worker.connection.poll():
-                what, request, content = worker.connection.recv()
+                what, request, content = pickle.loads(worker.connection.recv_bytes())
                 if what == "begun":
                     worker.begun = request
                 else:
                     worker.begun = None
                     self._idle_deaths = 0
                     events.append(Answer(number, request, content))
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError, pickle.UnpicklingError):  # gone, perhaps in the middle of an answer
             events.append(self._replace(number))
         return events
 
@@ -164,7 +166,7 @@ class InlineWorker:
         """See `ProcessWorkers.send`."""
         self._answers.append(Answer(worker, number, self._handler(kind, number, content)))
 
-    def wait(self, *, block: bool) -> list[Answer | Died]:  # noqa: ARG002 - there is nothing to wait for
+    def wait(self) -> list[Answer | Died]:
         """See `ProcessWorkers.wait`."""
         answers: list[Answer | Died] = list(self._answers)
         self._answers.clear()
@@ -184,10 +186,38 @@ def _work(connection: Connection, make_handler: Callable[[], Handler]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     handler = make_handler()
-    while True:
+    # Requests are taken in while an answer is on its way: two large messages that meet would otherwise wait for each other for ever.
+    requests: SimpleQueue[tuple[str, int, Any] | None] = SimpleQueue()
+    threading.Thread(target=_receive, args=(connection, requests), daemon=True).start()
+    while (request := requests.get()) is not None:
+        kind, number, content = request
         try:
-            kind, number, content = connection.recv()
-            connection.send(("begun", number, None))
-            connection.send(("done", number, handler(kind, number, content)))
-        except (EOFError, BrokenPipeError, ConnectionResetError):
+            _answer(connection, "begun", number, None)
+            _answer(connection, "done", number, handler(kind, number, content))
+        except (BrokenPipeError, ConnectionResetError):
             return
+
+
+def _receive(connection: Connection, requests: SimpleQueue[tuple[str, int, Any] | None]) -> None:
+    try:
+        while True:
+            requests.put(pickle.loads(connection.recv_bytes()))
+    except (EOFError, OSError):
+        requests.put(None)
+
+
+def _answer(connection: Connection, what: str, number: int, content: Any) -> None:
+    connection.send_bytes(pickle.dumps((what, number, content), pickle.HIGHEST_PROTOCOL))
+
+
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """A process that is started inside never gets Ctrl-C, not even before it can say so itself (where the system knows such masks)."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stylswap.errors import UsageError
 from stylswap.faces.detect import FaceDetector
+from stylswap.jobs.choose import FaceChoice
 from stylswap.jobs.photo_worker import PhotoHandler, PhotoResult, PhotoWorker
 from stylswap.jobs.pipeline import PHOTOS_A_WORKER, Pipeline
 from stylswap.jobs.swap import SwapRequest, swap_photos
@@ -27,6 +29,7 @@ from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapped import Aligned
 from stylswap.jobs.swapper import Swapper
 from stylswap.jobs.workers import Answer, Died, ProcessWorkers
+from stylswap.photo import read_photo
 from tests.jobs.conftest import EXAMPLES
 
 PHOTOS = sorted((EXAMPLES / "photos").glob("*.jpg"))
@@ -147,6 +150,66 @@ def test_a_photo_that_crashes_its_worker_fails_alone(swapper: Swapper, folder: P
     assert files(tmp_path / "out") == expected
 
 
+def test_faces_that_cannot_be_rendered_fail_alone(swapper: Swapper, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = swapper.renderer.render
+    bad = read_photo(folder / PHOTOS[1].name)
+
+    def moody(photos: list[Aligned]):
+        if any(abs(float(photo.faces.images.mean()) - unwanted) < 1e-6 for photo in photos):
+            raise RuntimeError("out of order")
+        return real(photos)
+
+    unwanted = float(swapper._aligner(bad).faces.images.mean())
+    monkeypatch.setattr(swapper.renderer, "render", moody)
+    summary = swap_photos(swapper, SwapRequest([folder], tmp_path / "out", workers=0, report=False))
+    assert {result.photo.name: result.reason for result in summary.results if result.status == "failed"}.keys() == {
+        "text.jpg",
+        PHOTOS[1].name,
+    }
+    assert summary.counts["swapped"] == 4
+
+
+def test_files_of_others_are_not_overwritten(swapper: Swapper, folder: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "out", tmp_path / "other"
+    request = SwapRequest([folder], out, workers=0, report=False)
+    swap_photos(swapper, request)
+    other.mkdir()
+    shutil.copyfile(PHOTOS[7], other / PHOTOS[0].name)
+    before = files(out)
+    with pytest.raises(UsageError, match=f"{PHOTOS[0].name} would be overwritten"):
+        swap_photos(swapper, SwapRequest([other], out, workers=0, report=False))
+    shutil.copyfile(PHOTOS[7], out / "original.jpg")
+    shutil.copyfile(PHOTOS[7], other / "original.jpg")
+    (other / PHOTOS[0].name).unlink()
+    with pytest.raises(UsageError, match=r"original\.jpg would be overwritten"):
+        swap_photos(swapper, SwapRequest([other], out, workers=0, report=False))
+    (out / "original.jpg").unlink()
+    assert files(out) == before
+    (out / JOURNAL_FILE).unlink()  # killed between a photo and its line: the mark says that it is ours
+    assert swap_photos(swapper, request).counts["swapped"] == 5
+
+
+def test_an_output_goes_when_its_photo_is_not_to_be_swapped_any_more(swapper: Swapper, tmp_path: Path) -> None:
+    request = SwapRequest([PHOTOS[0]], tmp_path / "out", workers=0, report=False)
+    swap_photos(swapper, request)
+    assert (tmp_path / "out" / PHOTOS[0].name).exists()
+    options = SwapOptions(blend="feather", mask="landmarks", choice=FaceChoice(min_size_px=5000))
+    picky = Swapper(swapper.identity, options=options, device="cpu")
+    assert swap_photos(picky, request).counts == {"skipped": 1}
+    assert not (tmp_path / "out" / PHOTOS[0].name).exists()
+
+
+def test_neither_the_working_directory_nor_the_size_limit_matters(
+    swapper: Swapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copyfile(PHOTOS[0], tmp_path / "a.jpg")
+    swap_photos(swapper, SwapRequest([tmp_path / "a.jpg"], tmp_path / "out", workers=0, report=False))
+    monkeypatch.chdir(tmp_path)
+    options = SwapOptions(blend="feather", mask="landmarks", size_limit_mp=7.0)
+    other = Swapper(swapper.identity, options=options, device="cpu")
+    assert swap_photos(other, SwapRequest([Path("a.jpg")], Path("out"), workers=0, report=False)).num_cached == 1
+
+
 class Recording:
     """Workers that only write down how much is asked of them at once."""
 
@@ -164,7 +227,7 @@ class Recording:
         self.most = max(self.most, len(self.open[worker]))
         self.answers.append(Answer(worker, number, PhotoResult(Path(str(number)), None, "no_face", "", 0, ())))
 
-    def wait(self, *, block: bool) -> list[Answer | Died]:
+    def wait(self) -> list[Answer | Died]:
         answer = self.answers.pop(0)
         self.open[answer.worker].discard(answer.number)
         return [answer]

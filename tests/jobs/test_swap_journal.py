@@ -42,6 +42,7 @@ def test_photo_output_options_and_files_decide(done: PhotoResult, tmp_path: Path
     journal(out).write(done)
     assert journal(out, "other options").done(done.photo, done.output) is None
     assert journal(out).done(done.photo, out / "b.jpg") is None
+    assert journal(out).done(done.photo.with_name("b.jpg"), done.output) is None
     done.output.write_bytes(b"somebody edited it")
     assert journal(out).done(done.photo, done.output) is None
     done.output.write_bytes(b"output")

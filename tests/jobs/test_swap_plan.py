@@ -42,3 +42,11 @@ def test_plans_that_contradict_themselves(tmp_path: Path, arguments: list[str], 
         (tmp_path / name).touch()
     with pytest.raises(UsageError, match=message):
         plan([tmp_path / argument for argument in arguments], tmp_path / out)
+
+
+def test_a_photo_that_is_named_twice_is_planned_once(tmp_path: Path) -> None:
+    for name in ("in/a.jpg", "in/b.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    pairs = plan([tmp_path / "in", tmp_path / "in" / "a.jpg", tmp_path / "in" / ".." / "in" / "b.jpg"], tmp_path / "out")
+    assert [photo.name for photo, _ in pairs] == ["a.jpg", "b.jpg"]

@@ -7,6 +7,7 @@ import signal
 from typing import Any
 
 import pytest
+import torch
 
 from stylswap.errors import RunError
 from stylswap.jobs.workers import Answer, Died, InlineWorker, ProcessWorkers
@@ -32,7 +33,7 @@ def unable() -> Counting:
 def collect(workers: ProcessWorkers | InlineWorker, count: int) -> list[Answer | Died]:
     events: list[Answer | Died] = []
     while len(events) < count:
-        events += workers.wait(block=True)
+        events += workers.wait()
     return events
 
 
@@ -72,7 +73,7 @@ def test_processes_that_cannot_start_are_an_error_and_no_endless_loop() -> None:
     try:
         with pytest.raises(RunError, match=r"exit code 7.*--workers 0"):
             for _ in range(5):
-                workers.wait(block=True)
+                workers.wait()
     finally:
         workers.close()
 
@@ -89,5 +90,32 @@ def test_processes_end_when_they_are_closed() -> None:
 def test_inline_answers_the_same() -> None:
     worker = InlineWorker(Counting)
     worker.send(0, "echo", 5, "x")
-    assert worker.wait(block=True) == [Answer(0, 5, (1, "echo", "x"))]
-    assert worker.wait(block=True) == []
+    assert worker.wait() == [Answer(0, 5, (1, "echo", "x"))]
+
+
+def test_tensors_survive_the_worker_that_made_them(workers: ProcessWorkers) -> None:
+    """An answer that is on its way when its worker dies must arrive whole."""
+    for number in range(2):
+        workers.send(0, "echo", number, torch.full((300, 1000), float(number)))
+    workers.send(0, "crash", 2, None)
+    events = collect(workers, 3)
+    answers = [event for event in events if isinstance(event, Answer)]
+    assert [float(answer.content[2].mean()) for answer in answers] == [0.0, 1.0]
+    assert events[-1] == Died(0, 2, -signal.SIGKILL)
+
+
+def test_large_messages_in_both_directions_do_not_wait_for_each_other(workers: ProcessWorkers) -> None:
+    large = bytes(4_000_000)
+    for number in range(6):
+        workers.send(0, "echo", number, large)
+    assert [event.number for event in collect(workers, 6)] == list(range(6))
+
+
+def test_ctrl_c_is_not_for_workers() -> None:
+    workers = ProcessWorkers(Counting, 1)
+    try:
+        os.kill(workers._workers[0].process.pid, signal.SIGINT)  # while it still imports
+        workers.send(0, "echo", 0, "still there")
+        assert collect(workers, 1) == [Answer(0, 0, (1, "echo", "still there"))]
+    finally:
+        workers.close()
