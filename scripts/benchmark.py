@@ -19,8 +19,9 @@ from stylswap.config import load_settings
 from stylswap.jobs.benchmark import benchmark_detection, benchmark_training
 from stylswap.jobs.choose import FaceChoice
 from stylswap.jobs.swap_benchmark import Scenario, as_markdown, benchmark_scenarios
-from stylswap.jobs.swap_options import MASKS, SwapOptions
+from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapper import Swapper
+from stylswap.names import MASKS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DEFAULT_SCENARIOS = (Scenario(1, 1, 120), Scenario(1, 5, 40), Scenario(12, 1, 40), Scenario(12, 5, 24))

@@ -74,7 +74,7 @@ class WeightSettings(_Table):
     """Weights of the loss terms; 0 switches a term, and whatever only it needs, off."""
 
     content: float = Field(1.0, ge=0)
-    style: float = Field(40.0, ge=0)
+    style: float = Field(50.0, ge=0)
     lighting: float = Field(6.0, ge=0)
     luminance: float = Field(200.0, ge=0)
     smoothness: float = Field(0.3, ge=0)
@@ -104,7 +104,7 @@ class TrainingSettings(_Table):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of the critic; auto takes bfloat16 where the hardware computes in it, at twice the speed"
     )
-    cache_gib: float = Field(1.0, ge=0, description="memory for the inputs' content features")
+    cache_gib: float = Field(0.6, ge=0, description="memory for the inputs' content features")
 
 
 class Settings(_Table):

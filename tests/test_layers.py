@@ -45,8 +45,8 @@ MAY_IMPORT = {
     # Preparing says who is in a photo, by the settings.
     "data": f"{GROUND} faces photo storage config features.identity",
     # Never each other.
-    # `data.faceset` and `data.light_pairs` for the types of their batches.
-    "engines": f"{GROUND} networks features losses faces data.faceset data.light_pairs",
+    # `data.faceset`, `data.light_pairs`, `data.occluded_faces` for the types of their batches.
+    "engines": f"{GROUND} networks features losses faces data.faceset data.light_pairs data.occluded_faces",
     "training": f"{GROUND} losses.weigh storage interrupt",
     # Straight lines that call down.
     "jobs": f"{GROUND} engines training data faces features losses networks photo config storage weights"
@@ -60,7 +60,7 @@ MAY_IMPORT = {
 }
 
 # Tools that make what the repository ships reach where they must; the others are the command line, or one job.
-SCRIPTS_MAY_IMPORT = {"make_": None, "": "cli jobs data.prepare photo sheets config errors"}
+SCRIPTS_MAY_IMPORT = {"make_": None, "": "cli jobs data.prepare photo sheets config errors names"}
 
 
 def modules() -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -34,8 +35,8 @@ def reasons(photos: SwapRecords) -> Section | None:
         if record.status != "swapped" or record.reason:
             key = (STATUS_WORDS.get(record.status, record.status), _reason(record))
             found.setdefault(key, []).append(photos.name(record))
-        for reason in record.left_out:
-            found.setdefault(("face left", reason), []).append(photos.name(record))
+        for reason in record.left_out if record.status != "skipped" else ():  # a skipped photo's reason names its faces
+            found.setdefault(("face left", _without_figures(reason)), []).append(photos.name(record))
     if not found:
         return None
     ranked = sorted(found.items(), key=lambda item: (item[0][0] == "face left", -len(item[1]), item[0]))
@@ -49,7 +50,12 @@ def reasons(photos: SwapRecords) -> Section | None:
 
 def _reason(record: PhotoRecord) -> str:
     """The reason without the photo's own name, so that equal reasons are one."""
-    return record.reason.removeprefix(record.photo).lstrip(" :,") or "no reason was given"
+    return _without_figures(record.reason.removeprefix(record.photo).lstrip(" :,")) or "no reason was given"
+
+
+def _without_figures(reason: str) -> str:
+    """Reasons that differ in what was measured, given in brackets, are one: the photos' own lines have the figures."""
+    return re.sub(r" \([^()]*\d[^()]*\)", "", reason)
 
 
 def pairs(photos: SwapRecords, most: int) -> Section | None:
