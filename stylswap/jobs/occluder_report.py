@@ -1,0 +1,282 @@
+"""What a face parser keeps of the things in front of a face, what of the face it gives up for that, and what it costs in time.
+
+Occluders are drawn into photos of faces; each is swapped with the landmarks' mask and with the parser's. The landmarks are those of the
+clean photo, so that the masks are compared and not the detections, and once more those that are found in the occluded photo.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylswap.data.occluders import KINDS, Occluded, draw_occluder, skin_colour
+from stylswap.data.prepare import cut_crop
+from stylswap.engines.style import StyleRenderer
+from stylswap.errors import FaceSetError
+from stylswap.faces.align import crop_from_photo, resized, transform_points
+from stylswap.faces.batch import FaceBatch
+from stylswap.faces.detect import FaceDetector
+from stylswap.faces.segment import Segmenter
+from stylswap.features.parsing import ParsingSegmenter
+from stylswap.identity_file import IdentityFile, read_identity_file
+from stylswap.jobs.paste import PASTE_SEGMENTER, PasteOptions, paste_crop, place_crop
+from stylswap.jobs.swapper import find_identity, network_of
+from stylswap.photo import Photo, from_array, list_photos, read_photo
+from stylswap.sheets import contact_sheet
+
+FloatArray = npt.NDArray[np.float64]
+
+MASK_PX: Final = 256  # side of the crop that masks are made from
+OPAQUE: Final = 0.9  # from this opacity on a pixel is the occluder's
+ABSENT: Final = 0.1  # up to this one it is the face's
+MOST_MOVED: Final = 8  # of 255, in any channel: nobody sees that such a pixel changed
+
+Table = dict[str, dict[str, float]]
+
+
+@dataclass
+class _Counts:
+    """Sums over the photos with one kind of occluder, swapped in one way.
+
+    Attributes:
+        at_risk: Occluder pixels inside the landmarks' mask.
+        unchanged: Those of them that moved by at most `MOST_MOVED`.
+        exact: Those that did not move at all.
+        shares: Unchanged over at risk, by photo.
+        face: Landmarks' mask beside the occluder, in pixels.
+        swapped: What of that is in the mask.
+        not_found: Photos in which no face was found.
+    """
+
+    at_risk: int = 0
+    unchanged: int = 0
+    exact: int = 0
+    shares: list[float] = field(default_factory=list)
+    face: float = 0.0
+    swapped: float = 0.0
+    not_found: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Swap:
+    """One face that was swapped: the result, its mask in the photo's pixels (H, W), and seconds by step."""
+
+    photo: Photo
+    mask: npt.NDArray[np.float32]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class OccluderReport:
+    """What was measured.
+
+    Attributes:
+        unchanged: By kind of occluder, over all pixels, and the mean of the kinds: shares of the occluder's pixels in the landmarks' mask.
+        face: By kind and for the clean photos: share of the face (the landmarks' mask without the occluder) that is swapped.
+        milliseconds: By mask, medians.
+        num_faces: Faces that each kind was drawn on.
+        sheet: Two faces side by side for each kind: occluded, swapped with the landmarks' mask, swapped with the parser's; (3, H, W).
+    """
+
+    unchanged: Table
+    face: Table
+    milliseconds: Table
+    num_faces: int
+    sheet: Tensor
+
+
+class _Bench:
+    """An identity and two ways to make masks."""
+
+    def __init__(self, identity: IdentityFile, parser: Segmenter, detector: FaceDetector) -> None:
+        self._identity = identity
+        self._renderer = StyleRenderer(network_of(identity))
+        self._segmenters = {"landmarks": PASTE_SEGMENTER, "parser": parser}
+        self._detector = detector
+
+    def landmarks(self, photo: Photo) -> FloatArray | None:
+        """The largest face's, (68, 2)."""
+        found = self._detector.detect(photo.rgb_u8())
+        return found[0].landmarks if found else None
+
+    def swap(self, photo: Photo, landmarks: FloatArray, way: str) -> _Swap:
+        """Swap one face; the mask is cut at `MASK_PX`, the network's crop at its own size, both over the same square."""
+        size, alignment = self._identity.size, self._identity.alignment
+        marks = [time.perf_counter()]
+        matrix = crop_from_photo(landmarks, self._identity.reference, model=alignment["model"], points=alignment["points"])
+        view_from_photo = resized(matrix, size, MASK_PX)
+        crop, view = cut_crop(photo, matrix, size), cut_crop(photo, view_from_photo, MASK_PX)
+        points = torch.from_numpy(transform_points(view_from_photo, landmarks)).float()
+        marks.append(time.perf_counter())
+        mask = self._segmenters[way].segment(view[None], points[None])[0]
+        marks.append(time.perf_counter())
+        output = self._renderer.render(FaceBatch(crop[None], points[None], torch.ones(1, 1, size, size))).images[0]
+        result = paste_crop(photo, output, mask, matrix, PasteOptions())
+        marks.append(time.perf_counter())
+        seconds = {"mask": marks[2] - marks[1], "whole_face": marks[3] - marks[0]}
+        return _Swap(result, _in_photo(photo, output, mask, matrix), seconds)
+
+
+def _in_photo(photo: Photo, output: Tensor, mask: Tensor, matrix: FloatArray) -> npt.NDArray[np.float32]:
+    whole = np.zeros((photo.height, photo.width), np.float32)
+    place = place_crop(photo, output, mask, matrix)
+    if place is not None:
+        whole[place.rect.top : place.rect.bottom, place.rect.left : place.rect.right] = place.mask[0].numpy()
+    return whole
+
+
+def report_occluders(
+    folder: Path, identity: str | Path, *, kinds: Sequence[str] = KINDS, seed: int = 0, on_photo: Callable[[int, int], None] | None = None
+) -> OccluderReport:
+    """Measure the face parser that ships with stylswap.
+
+    Args:
+        folder: Photos with one face each that no training saw.
+        identity: See `find_identity`.
+        kinds: Occluders to draw.
+        seed: Of the drawings.
+        on_photo: Called with (done, all) after each photo.
+
+    Raises:
+        FaceSetError: If no face is found in the folder.
+        IdentityFileError: If the identity cannot be used.
+        WeightsFileError: If the parser's weights are missing.
+    """
+    file = read_identity_file(find_identity(identity))
+    return compare_masks(list_photos(folder), file, ParsingSegmenter.load(), kinds=kinds, seed=seed, on_photo=on_photo)
+
+
+def compare_masks(
+    photos: Sequence[Path],
+    identity: IdentityFile,
+    parser: Segmenter,
+    *,
+    kinds: Sequence[str] = KINDS,
+    seed: int = 0,
+    detector: FaceDetector | None = None,
+    on_photo: Callable[[int, int], None] | None = None,
+) -> OccluderReport:
+    """Measure any segmenter against the landmarks' mask; see `report_occluders`.
+
+    Raises:
+        FaceSetError: If no face is found.
+    """
+    bench = _Bench(identity, parser, detector or FaceDetector())
+    opened = [read_photo(path) for path in photos]
+    faces = [(photo, landmarks) for photo in opened if (landmarks := bench.landmarks(photo)) is not None]
+    if not faces:
+        raise FaceSetError(f"no face was found in {len(photos)} photos; a folder of photos with one face each was expected")
+    skins = [skin_colour(photo.image(), torch.from_numpy(landmarks)) for photo, landmarks in faces]
+    counts: dict[tuple[str, str], _Counts] = defaultdict(_Counts)
+    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    pictures: dict[str, list[Tensor]] = defaultdict(list)
+    for number, (photo, landmarks) in enumerate(faces):
+        clean = {way: bench.swap(photo, landmarks, way) for way in ("landmarks", "parser")}
+        _tally(counts["clean", "parser"], photo, np.zeros_like(clean["parser"].mask), clean["landmarks"], clean["parser"])
+        for way, swap in clean.items():
+            for step, taken in swap.seconds.items():
+                seconds[way, step].append(taken)
+        for place, kind in enumerate(kinds):
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + number * len(kinds) + place)
+            drawn = draw_occluder(kind, photo.image(), torch.from_numpy(landmarks), generator, skin=skins[(number + 1) % len(skins)])
+            shown = _measure(bench, drawn, landmarks, {way: counts[kind, way] for way in ("landmarks", "parser", "again")})
+            pictures[kind] += [_square(picture.image()) for picture in shown] if number < 2 else []
+        if on_photo:
+            on_photo(number + 1, len(faces))
+    sheet = contact_sheet([torch.stack(pictures[kind]) for kind in kinds])
+    return OccluderReport(_unchanged(counts, kinds), _face(counts, kinds), _milliseconds(seconds), len(faces), sheet)
+
+
+def _measure(bench: _Bench, drawn: Occluded, landmarks: FloatArray, counts: Mapping[str, _Counts]) -> list[Photo]:
+    """Swap one occluded photo in every way; returns it, and the results with the landmarks' mask and with the parser's."""
+    photo = from_array((drawn.image * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
+    alpha = drawn.alpha[0].numpy()
+    swaps = {way: bench.swap(photo, landmarks, way) for way in ("landmarks", "parser")}
+    for way, swap in swaps.items():
+        _tally(counts[way], photo, alpha, swaps["landmarks"], swap)
+    found = bench.landmarks(photo)
+    if found is None:
+        counts["again"].not_found += 1
+    else:
+        _tally(counts["again"], photo, alpha, bench.swap(photo, found, "landmarks"), bench.swap(photo, found, "parser"))
+    return [photo, swaps["landmarks"].photo, swaps["parser"].photo]
+
+
+def _tally(counts: _Counts, photo: Photo, alpha: npt.NDArray[np.float32], plain: _Swap, swap: _Swap) -> None:
+    """Add one photo's figures.
+
+    Args:
+        counts: Where to.
+        photo: Before the swap.
+        alpha: Opacity of the occluder, (H, W).
+        plain: The swap with the landmarks' mask, whose area says what is at risk.
+        swap: The swap that is judged.
+    """
+    moved = np.abs(swap.photo.rgb_u8().astype(int) - photo.rgb_u8().astype(int)).max(axis=-1)  # (H, W)
+    at_risk = (alpha > OPAQUE) & (plain.mask > 0)
+    if at_risk.any():
+        unchanged = int((moved[at_risk] <= MOST_MOVED).sum())
+        counts.at_risk += int(at_risk.sum())
+        counts.unchanged += unchanged
+        counts.exact += int((moved[at_risk] == 0).sum())
+        counts.shares.append(unchanged / int(at_risk.sum()))
+    beside = alpha < ABSENT
+    counts.face += float(plain.mask[beside].sum())
+    counts.swapped += float(np.minimum(plain.mask, swap.mask)[beside].sum())
+
+
+def _together(counts: Iterable[_Counts]) -> _Counts:
+    total = _Counts()
+    for part in counts:
+        for name, value in vars(part).items():
+            setattr(total, name, getattr(total, name) + value)
+    return total
+
+
+def _unchanged(counts: Mapping[tuple[str, str], _Counts], kinds: Sequence[str]) -> Table:
+    table = {}
+    for name, chosen in [*((kind, [kind]) for kind in kinds), ("all", list(kinds))]:
+        plain, parser, again = (_together(counts[kind, way] for kind in chosen) for way in ("landmarks", "parser", "again"))
+        table[name] = {
+            "thousand_pixels": plain.at_risk / 1000,
+            "landmark_mask": _share(plain.unchanged, plain.at_risk),
+            "parser": _share(parser.unchanged, parser.at_risk),
+            "parser_exact": _share(parser.exact, parser.at_risk),
+            "worst_tenth": float(np.percentile(parser.shares, 10)) if parser.shares else float("nan"),
+            "found_again": _share(again.unchanged, again.at_risk),
+            "no_face_found": float(again.not_found),
+        }
+    # Hands and masks hide most, and would be most of the pixels of all.
+    columns = table["all"]
+    table["mean of kinds"] = {column: float(np.mean([table[kind][column] for kind in kinds])) for column in columns}
+    return table
+
+
+def _face(counts: Mapping[tuple[str, str], _Counts], kinds: Sequence[str]) -> Table:
+    return {name: {"face_swapped": _share(counts[name, "parser"].swapped, counts[name, "parser"].face)} for name in ("clean", *kinds)}
+
+
+def _milliseconds(seconds: Mapping[tuple[str, str], list[float]]) -> Table:
+    table: Table = defaultdict(dict)
+    for (way, step), taken in seconds.items():
+        table[way][step] = 1000 * float(np.median(taken))
+    return dict(table)
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _square(image: Tensor, side: int = 256) -> Tensor:
+    """A picture for the sheet, (3, side, side)."""
+    return F.interpolate(image[None], size=(side, side), mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
