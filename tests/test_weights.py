@@ -336,3 +336,55 @@ def test_a_wrong_vgg_is_refused(key, value, message):
     del state[key]
     with pytest.raises(WeightsFileError, match=message):
         convert.vgg19_to_relu4_2(state if value is None else {**state, key: value})
+
+
+def parsing_state(channels: int = 3) -> dict[str, torch.Tensor]:
+    """A face parser of few channels, with the heads of training, and statistics as if it were trained."""
+    generator, state = torch.Generator().manual_seed(0), {"conv_out16.conv_out.weight": torch.zeros(1)}
+    for convolution, norm in convert._PARSING_TO_BISENET.values():
+        state[f"{convolution}.weight"] = torch.randn(channels, 2, 3, 3, generator=generator)
+        if norm:
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                state[f"{norm}.{part}"] = torch.rand(channels, generator=generator) + 0.5
+            state[f"{norm}.num_batches_tracked"] = torch.tensor(1)
+    return state
+
+
+@pytest.mark.parametrize("name", ["resnet.stem", "resnet.stages.3.0.shortcut", "arm32.attention", "average"])
+def test_a_folded_convolution_is_the_convolution_and_its_norm(name):
+    state, kept = parsing_state(), convert.parsing_to_bisenet(parsing_state())
+    assert kept[f"{name}.weight"].dtype == torch.float16
+    assert kept[f"{name}.bias"].dtype == torch.float32
+    where, behind = convert._PARSING_TO_BISENET[name]
+    norm = torch.nn.BatchNorm2d(3).eval()
+    norm.load_state_dict({key.removeprefix(f"{behind}."): value for key, value in state.items() if key.startswith(f"{behind}.")})
+    cells = torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        both = norm(torch.nn.functional.conv2d(cells, state[f"{where}.weight"]))
+        folded = torch.nn.functional.conv2d(cells, kept[f"{name}.weight"].float(), kept[f"{name}.bias"])
+    torch.testing.assert_close(folded, both, rtol=0, atol=2e-3 * float(both.abs().max()))  # what float16 leaves
+
+
+def test_the_parser_keeps_what_inference_needs_and_no_more():
+    kept = convert.parsing_to_bisenet(parsing_state())
+    assert len(kept) == 32 + 29  # convolutions, and biases where a norm was
+    assert {"fusion.squeeze.weight", "fusion.excite.weight", "to_classes.weight"} == {
+        name for name in kept if name.endswith(".weight") and name.replace(".weight", ".bias") not in kept
+    }
+    assert convert.pack(kept, {}) == convert.pack(convert.parsing_to_bisenet(parsing_state()), {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("cp.conv_avg.bn.running_var", None, r"cp\.conv_avg\.bn\.running_var must have shape \(3,\), got None"),
+        ("cp.resnet.bn1.bias", torch.zeros(4), r"must have shape \(3,\), got \(4,\)"),
+        ("ffm.conv1.weight", torch.zeros(3), r"ffm\.conv1\.weight must have four axes, got \(3,\)"),
+        ("conv_out.conv_out.weight", torch.full((3, 2, 1, 1), 1e6), r"conv_out\.conv_out \(to_classes\) does not fit into float16"),
+    ],
+)
+def test_a_wrong_parser_is_refused(key, value, message):
+    state = parsing_state()
+    del state[key]
+    with pytest.raises(WeightsFileError, match=message):
+        convert.parsing_to_bisenet(state if value is None else {**state, key: value})

@@ -20,14 +20,15 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from stylswap.errors import SettingsError, WeightsFileError, did_you_mean
-from stylswap.faces.landmarks import LEFT_EYE, RIGHT_EYE
+from stylswap.faces.eyes import around_eyes, between_eyes
 from stylswap.faces.segment import LandmarkSegmenter
 from stylswap.features.vgg import Precision
 from stylswap.networks.bisenet import CELL_PX, SIDE_MULTIPLE, BiSeNet
 from stylswap.shapes import check_shapes
 from stylswap.weights import weights_path
 
-WEIGHTS_NAME: Final = "parsing"
+WEIGHTS_NAME: Final = "parsing-occluders"
+BASE_NAME: Final = "parsing"
 OUTLINE: Final = LandmarkSegmenter(softness=0.01)
 CLASSES: Final = (
     "background", "skin", "left_brow", "right_brow", "left_eye", "right_eye", "glasses", "left_ear", "right_ear", "earring",
@@ -42,11 +43,10 @@ FloatArray = npt.NDArray[np.float64]
 
 _MEAN: Final = (0.485, 0.456, 0.406)  # of ImageNet's colours, in [0, 1]
 _SPREAD: Final = (0.229, 0.224, 0.225)
-_LUMINANCE: Final = np.array([0.2126, 0.7152, 0.0722])
 
-_EYE_REACH: Final = (0.75, 0.5)  # half axes of the area around an eye, in widths of the eye
 _WORN: Final = 0.3  # share of these areas from which on glasses sit on the nose, not in the hair
-_DARK_LENS: Final = 0.6  # of the skin's luminance; below it there is no eye to be seen
+_RIM: Final = 0.024  # thickness of a strong rim, as a share of the crop's side
+_DARK_LENS: Final = 0.6  # of the skin's brightness; below it there is no eye to be seen
 
 
 class FaceParser(nn.Module):
@@ -55,7 +55,8 @@ class FaceParser(nn.Module):
     Args:
         network: With its weights; taken over, frozen.
         side: What crops are brought to, in pixels. The network learned on whole heads of 512 px, whose faces are as large as ours at 384.
-        border_px: How much of that, on each side, the network does not look at; the labels of the nearest pixels go on there.
+        border_px: How much of that, on each side, the network does not look at; the labels of the nearest pixels go on there. None: 32 px
+            of 384, and nothing where a twelfth does not fit the network's cells.
         precision: What the network computes in. ``bfloat16`` takes half the time on a processor that has instructions for it, and gives
             the same labels in all but 2 of 10,000 pixels.
 
@@ -66,10 +67,12 @@ class FaceParser(nn.Module):
         yu2018.
     """
 
-    def __init__(self, network: BiSeNet, *, side: int = 384, border_px: int = 32, precision: Precision = "float32") -> None:
+    def __init__(self, network: BiSeNet, *, side: int = 384, border_px: int | None = None, precision: Precision = "float32") -> None:
         super().__init__()
         if precision not in get_args(Precision):
             raise SettingsError(f"Unknown precision '{precision}'.{did_you_mean(precision, get_args(Precision))}")
+        if border_px is None:
+            border_px = side // 12 if side % (12 * CELL_PX) == 0 and (side - side // 6) % SIDE_MULTIPLE == 0 else 0
         looked_at = side - 2 * border_px
         if border_px < 0 or border_px % CELL_PX or looked_at < SIDE_MULTIPLE or looked_at % SIDE_MULTIPLE:
             raise SettingsError(
@@ -83,22 +86,31 @@ class FaceParser(nn.Module):
         self.spread: Tensor
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("spread", torch.tensor(_SPREAD).view(1, 3, 1, 1), persistent=False)
+        self.eval()
 
     @classmethod
-    def load(cls, *, device: torch.device | str = "cpu", precision: Precision = "float32") -> FaceParser:
-        """The network that ships with stylswap.
+    def load(
+        cls, *, name: str = WEIGHTS_NAME, side: int = 384, device: torch.device | str = "cpu", precision: Precision = "float32"
+    ) -> FaceParser:
+        """The network that ships with stylswap, or the one that it was tuned from.
+
+        Args:
+            name: Of the weights: `WEIGHTS_NAME`, or `BASE_NAME`, which has to be fetched first.
+            side: See the class.
+            device: Where it runs.
+            precision: See the class.
 
         Raises:
             WeightsFileError: If its file is missing or damaged.
-            SettingsError: If `precision` is neither.
+            SettingsError: If `precision` is neither, or `side` does not fit the network's cells.
         """
-        path = weights_path(WEIGHTS_NAME)
+        path = weights_path(name)
         network = BiSeNet()
         try:
             network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
         except RuntimeError as error:
             raise WeightsFileError(f"{path} holds no face parser of this version: {error}") from error
-        return cls(network, precision=precision).to(device)
+        return cls(network, side=side, precision=precision).to(device)
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities of the classes for every pixel.
@@ -214,23 +226,27 @@ class ParsingSegmenter:
             ShapeError: If the shapes do not fit together.
         """
         check_shapes(images=(images, "B 3 S S"), landmarks=(landmarks, "B 68 2"))
-        outlines = self.outline.segment(images, landmarks)
-        points = landmarks.detach().cpu().double().numpy()
-        faces = [self._one(*face) for face in zip(images, outlines[:, 0].cpu().double().numpy(), points, strict=True)]
-        masks = torch.from_numpy(np.stack([face.mask for face in faces]))[:, None].to(outlines)
+        faces = [self._one(image, points) for image, points in zip(images, landmarks, strict=True)]
+        masks = torch.from_numpy(np.stack([face.mask for face in faces])).float()[:, None].to(images.device)
         shares, glasses, used = zip(*(face[1:] for face in faces), strict=True)
         return ParsedMasks(masks, shares, glasses, used)
 
-    def _one(self, image: Tensor, outline: FloatArray, landmarks: FloatArray) -> _ParsedMask:
+    def _one(self, image: Tensor, points: Tensor) -> _ParsedMask:
+        outline = self.outline.segment(image[None], points[None])[0, 0].cpu().double().numpy()
+        landmarks = points.detach().cpu().double().numpy()
         size, inside = len(outline), outline > 0
         face, spectacles = self._labels(image)
-        windows = _around_eyes(landmarks, size)
-        worn = bool(spectacles[windows].mean() > _WORN) if windows.any() else False
-        if (face & inside).sum() < self.least_face * inside.sum():
+        windows = around_eyes(landmarks, size)
+        worn = bool(windows.any() and spectacles[windows].mean() > _WORN)
+        if not inside.any() or (face & inside).sum() < self.least_face * inside.sum():
             return _ParsedMask(outline, 0.0, worn, False)
         face = _mended(face, spectacles, inside, round(self.smallest * size * size))
-        hidden = self._hidden_by_glasses(spectacles, windows if worn else None, image, face)
-        distance = ndimage.distance_transform_edt(face & ~hidden)
+        if worn and self.glasses != "swap":
+            # The parser sometimes sees an eye and not the lens in front of it, and seldom sees the bridge.
+            spectacles = self._glasses(spectacles | (windows & face), image, face) | between_eyes(landmarks, size)
+        hidden = spectacles & (self.glasses != "swap")
+        visible = face & ~hidden
+        distance = ndimage.distance_transform_edt(visible) if not visible.all() else np.full_like(outline, size)
         ramp = np.clip((distance / size - self.margin) / max(self.softness, 1e-6), 0.0, 1.0)
         mask = outline * (3.0 - 2.0 * ramp) * ramp**2  # without a kink at either end
         return _ParsedMask(mask, 1.0 - float(mask.sum() / max(outline.sum(), 1e-6)), worn, True)
@@ -247,34 +263,20 @@ class ParsingSegmenter:
             face_or_glasses, glasses_not_face = (enlarged(odds, int(image.shape[-1]))[0] > 0).cpu().numpy()
         return face_or_glasses, face_or_glasses & glasses_not_face
 
-    def _hidden_by_glasses(self, spectacles: BoolArray, windows: BoolArray | None, image: Tensor, face: BoolArray) -> BoolArray:
-        """What stays the photo's because of glasses. `windows` are the areas around the eyes, None where no glasses cover them."""
-        if self.glasses == "swap":
-            return np.zeros_like(spectacles)
-        if windows is None:
-            return spectacles
-        # The parser sometimes sees an eye, and not the lens in front of it: both eyes stay, or both are swapped.
-        whole = spectacles | (windows & face)
-        lenses = ndimage.binary_erosion(whole, iterations=max(round(self.margin * len(whole)), 1))
-        luminance = np.tensordot(_LUMINANCE, image.detach().cpu().double().numpy(), axes=1)
-        skin = face & ~ndimage.binary_dilation(whole, iterations=2)
-        dark = lenses.any() and skin.any() and np.median(luminance[lenses]) < _DARK_LENS * np.median(luminance[skin])
-        return whole if self.glasses == "keep" or dark else whole & ~lenses
+    def _glasses(self, whole: BoolArray, image: Tensor, face: BoolArray) -> BoolArray:
+        """What of the glasses that somebody wears, (S, S) with both eyes, stays the photo's."""
+        if self.glasses == "keep":
+            return whole
+        lenses = ndimage.distance_transform_edt(whole) > _RIM * len(whole)
+        skin = face & ~whole
+        bright = image.detach().mean(dim=0).cpu().numpy()
+        dark = lenses.any() and skin.any() and np.median(bright[lenses]) < _DARK_LENS * np.median(bright[skin])
+        return whole if dark else whole & ~lenses
 
 
 def _together(logits: Tensor, names: Sequence[str]) -> Tensor:
     """The logit of some classes taken as one, (B, 1, h, h)."""
     return logits[:, [CLASSES.index(name) for name in names]].logsumexp(dim=1, keepdim=True)
-
-
-def _around_eyes(landmarks: FloatArray, size: int) -> BoolArray:
-    """An ellipse around each eye, (S, S)."""
-    ys, xs = np.mgrid[:size, :size]
-    found = np.zeros((size, size), dtype=bool)
-    for eye in (landmarks[LEFT_EYE], landmarks[RIGHT_EYE]):
-        (x, y), width = eye.mean(axis=0), max(float(np.linalg.norm(eye[3] - eye[0])), 1.0)
-        found |= ((xs - x) / (_EYE_REACH[0] * width)) ** 2 + ((ys - y) / (_EYE_REACH[1] * width)) ** 2 <= 1.0
-    return found
 
 
 def _mended(face: BoolArray, spectacles: BoolArray, inside: BoolArray, smallest: int) -> BoolArray:

@@ -12,7 +12,7 @@ from torch import Tensor
 from stylswap.engines.style import StyleRenderer
 from stylswap.errors import SettingsError, WeightsFileError
 from stylswap.faces.batch import FaceBatch
-from stylswap.features.parsing import ParsedMasks, ParsingSegmenter
+from stylswap.features.parsing import WEIGHTS_NAME, ParsedMasks, ParsingSegmenter
 from stylswap.jobs.device import pick_precision
 from stylswap.jobs.swapped import Aligned, RenderedFaces
 from stylswap.weights import weights_path
@@ -99,7 +99,7 @@ def load_parser(mask: str, device: torch.device) -> ParsingSegmenter | None:
     if mask == "landmarks":
         return None
     try:
-        weights_path("parsing")
+        weights_path(WEIGHTS_NAME)
     except WeightsFileError:
         if mask == "parsing":
             raise
