@@ -17,10 +17,7 @@ from pathlib import Path
 
 from stylswap.config import load_settings
 from stylswap.jobs.benchmark import benchmark_detection, benchmark_training
-from stylswap.jobs.choose import FaceChoice
 from stylswap.jobs.swap_benchmark import Scenario, as_markdown, benchmark_scenarios
-from stylswap.jobs.swap_options import SwapOptions
-from stylswap.jobs.swapper import Swapper
 from stylswap.names import MASKS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -51,8 +48,8 @@ def main() -> None:
                 load_settings(None, options.set), options.identity, options.faces, scratch, steps=options.steps
             )
         elif options.kind == "swap":
-            swapper = Swapper.load(options.identity, options=SwapOptions(choice=FaceChoice("all"), mask=options.mask))
-            facts = benchmark_scenarios(swapper, options.scenario or DEFAULT_SCENARIOS, EXAMPLES / "photos", scratch)
+            scenarios = options.scenario or DEFAULT_SCENARIOS
+            facts = benchmark_scenarios(options.identity, options.mask, scenarios, EXAMPLES / "photos", scratch)
         else:
             facts = benchmark_detection(options.folder)
     print(as_markdown(facts) if options.kind == "swap" and not options.json else json.dumps(facts, indent=1))

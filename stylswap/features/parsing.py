@@ -75,10 +75,8 @@ class FaceParser(nn.Module):
             border_px = side // 12 if side % (12 * CELL_PX) == 0 and (side - side // 6) % SIDE_MULTIPLE == 0 else 0
         looked_at = side - 2 * border_px
         if border_px < 0 or border_px % CELL_PX or looked_at < SIDE_MULTIPLE or looked_at % SIDE_MULTIPLE:
-            raise SettingsError(
-                f"The face parser's border must be a multiple of {CELL_PX} px, and its side without the borders one of {SIDE_MULTIPLE} px; "
-                f"got a side of {side} and a border of {border_px}."
-            )
+            expected = f"a border of {CELL_PX} px times n, and a side of {SIDE_MULTIPLE} px times n without the borders"
+            raise SettingsError(f"The face parser needs {expected}; got a side of {side} and a border of {border_px} px.")
         self.side, self.border_px = side, border_px
         self._dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         self.network = network.requires_grad_(False).eval().to(self._dtype).to(memory_format=torch.channels_last)
@@ -200,12 +198,7 @@ class ParsingSegmenter:
 
     @classmethod
     def load(cls, *, device: torch.device | str = "cpu", precision: Precision = "float32", glasses: Glasses = "keep") -> ParsingSegmenter:
-        """With the network that ships with stylswap.
-
-        Raises:
-            WeightsFileError: If its file is missing or damaged.
-            SettingsError: If `precision` or `glasses` is not known.
-        """
+        """With the network that ships with stylswap; see `FaceParser.load`."""
         return cls(FaceParser.load(device=device, precision=precision), glasses=glasses)
 
     def segment(self, images: Tensor, landmarks: Tensor) -> Tensor:
@@ -244,8 +237,7 @@ class ParsingSegmenter:
         if worn and self.glasses != "swap":
             # The parser sometimes sees an eye and not the lens in front of it, and seldom sees the bridge.
             spectacles = self._glasses(spectacles | (windows & face), image, face) | between_eyes(landmarks, size)
-        hidden = spectacles & (self.glasses != "swap")
-        visible = face & ~hidden
+        visible = face if self.glasses == "swap" else face & ~spectacles
         distance = ndimage.distance_transform_edt(visible) if not visible.all() else np.full_like(outline, size)
         ramp = np.clip((distance / size - self.margin) / max(self.softness, 1e-6), 0.0, 1.0)
         mask = outline * (3.0 - 2.0 * ramp) * ramp**2  # without a kink at either end

@@ -27,8 +27,9 @@ from stylswap.faces.align import crop_from_photo, resized, transform_points
 from stylswap.faces.batch import FaceBatch
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.segment import Segmenter
-from stylswap.features.parsing import ParsingSegmenter
+from stylswap.features.parsing import WEIGHTS_NAME, FaceParser, ParsingSegmenter
 from stylswap.identity_file import IdentityFile, read_identity_file
+from stylswap.jobs.device import pick_device, pick_precision
 from stylswap.jobs.paste import PASTE_SEGMENTER, PasteOptions, paste_crop, place_crop
 from stylswap.jobs.swapper import find_identity, network_of
 from stylswap.photo import Photo, from_array, list_photos, read_photo
@@ -136,13 +137,20 @@ def _in_photo(photo: Photo, output: Tensor, mask: Tensor, matrix: FloatArray) ->
 
 
 def report_occluders(
-    folder: Path, identity: str | Path, *, kinds: Sequence[str] = KINDS, seed: int = 0, on_photo: Callable[[int, int], None] | None = None
+    folder: Path,
+    identity: str | Path,
+    *,
+    weights: str = WEIGHTS_NAME,
+    kinds: Sequence[str] = KINDS,
+    seed: int = 0,
+    on_photo: Callable[[int, int], None] | None = None,
 ) -> OccluderReport:
-    """Measure the face parser that ships with stylswap.
+    """Measure a face parser.
 
     Args:
         folder: Photos with one face each that no training saw.
         identity: See `find_identity`.
+        weights: The parser's, see `FaceParser.load`.
         kinds: Occluders to draw.
         seed: Of the drawings.
         on_photo: Called with (done, all) after each photo.
@@ -153,7 +161,9 @@ def report_occluders(
         WeightsFileError: If the parser's weights are missing.
     """
     file = read_identity_file(find_identity(identity))
-    return compare_masks(list_photos(folder), file, ParsingSegmenter.load(), kinds=kinds, seed=seed, on_photo=on_photo)
+    precision = pick_precision("auto", pick_device("cpu"))
+    segmenter = ParsingSegmenter(FaceParser.load(name=weights, precision=precision))
+    return compare_masks(list_photos(folder), file, segmenter, kinds=kinds, seed=seed, on_photo=on_photo)
 
 
 def compare_masks(

@@ -131,8 +131,8 @@ def test_nothing_of_it_trains() -> None:
     [
         ({"precision": "bfloat"}, "Did you mean 'bfloat16'"),
         ({"side": 100}, "got a side of 100"),
-        ({"side": 384, "border_px": 20}, "multiple of 8 px"),
-        ({"side": 128, "border_px": 64}, "one of 32 px"),
+        ({"side": 384, "border_px": 20}, "a border of 8 px times n"),
+        ({"side": 128, "border_px": 64}, "32 px times n without"),
         ({"side": 128, "border_px": -32}, "a border of -32"),
     ],
 )

@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stylswap.jobs.choose import FaceChoice
 from stylswap.jobs.swap_benchmark import Scenario, as_markdown, benchmark_scenarios, make_photos, memory_with_children_mib
-from stylswap.jobs.swap_options import SwapOptions
-from stylswap.jobs.swapper import Swapper
 from stylswap.photo import list_photos, read_photo
 from tests.jobs.conftest import EXAMPLES
 
@@ -24,8 +21,7 @@ def test_photos_are_of_the_size_and_number_asked_for(faces: int, count: int, tmp
 
 
 def test_scenarios_are_swapped_and_tabled(tiny_identity: Path, tmp_path: Path) -> None:
-    swapper = Swapper.load(tiny_identity, device="cpu", options=SwapOptions(choice=FaceChoice("all"), mask="landmarks"))
-    facts = benchmark_scenarios(swapper, [Scenario(0.2, 1, 3), Scenario(0.5, 2, 1)], EXAMPLES / "photos", tmp_path)
+    facts = benchmark_scenarios(tiny_identity, "landmarks", [Scenario(0.2, 1, 3), Scenario(0.5, 2, 1)], EXAMPLES / "photos", tmp_path)
     rows = facts["scenarios"]
     assert [(row["photos"], row["faces_swapped"]) for row in rows.values()] == [(3, 3), (1, 2)]
     assert all(row["photos_per_second"] > 0 for row in rows.values())
