@@ -101,10 +101,14 @@ class SwapDisplay(_Display):
 
     def on_photo(self, result: PhotoResult, done: int, total: int) -> None:
         """One photo is finished."""
+        if done == 1:  # another batch
+            self._began, self._told, self._new = time.monotonic(), 0.0, 0
+            self._counts.clear()
         self._counts[result.status] += 1
         seconds = max(time.monotonic() - self._began, 1e-6)
+        # The first photo starts the clock: what came before was no swapping.
+        rate = f"{self._new / seconds:.1f}/s" if seconds > 1 else ""
         self._new += not result.cached
-        rate = f"{self._new / seconds:.1f}/s"
         failed = f"  {count} failed" if (count := self._counts["failed"]) else ""
         self._move("swap", done, total, f"{rate}{failed}  {result.photo.name}")
         if self._progress.disable and seconds - self._told > PLAIN_EVERY_SECONDS:
