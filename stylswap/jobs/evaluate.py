@@ -19,6 +19,7 @@ from stylswap.errors import FaceSetError
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import INNER, MOUTH, eye_distance
 from stylswap.features.identity import SAME_PERSON_DISTANCE, FaceDescriptor
+from stylswap.identity_file import IdentityFile
 from stylswap.jobs.swapped import Swapped, SwappedFace
 from stylswap.jobs.swapper import Swapper
 from stylswap.photo import Photo
@@ -96,12 +97,21 @@ def evaluate(
     return Evaluation(tuple(names), tuple(before), tuple(after), len(photos) - len(names))
 
 
+def mean_descriptor(identity: IdentityFile) -> FloatArray:
+    """The mean of dlib's descriptors of the identity's photos, (128,).
+
+    Raises:
+        FaceSetError: If the file does not hold it.
+    """
+    mean = identity.data.get("identity", {}).get("mean_descriptor")
+    if mean is None:
+        raise FaceSetError("the identity file holds no mean descriptor; train it again with this version")
+    return np.asarray(mean, dtype=np.float64)
+
+
 class _Judge:
     def __init__(self, swapper: Swapper) -> None:
-        mean = swapper.identity.data.get("identity", {}).get("mean_descriptor")
-        if mean is None:
-            raise FaceSetError("the identity file holds no mean descriptor; train it again with this version")
-        self._mean = np.array(mean)
+        self._mean = mean_descriptor(swapper.identity)
         self._size = swapper.identity.size
         self._detector = FaceDetector()
         self._descriptor = FaceDescriptor()

@@ -104,7 +104,7 @@ def train_lighting(
     Raises:
         UsageError: If the source lacks its file or folder.
         FaceSetError: If the data cannot be used.
-        RunError: If the run folder holds another training, or none to resume.
+        RunError: On a resumption, if the run folder holds another training, or none.
     """
     make_pairs, trained_on = _pairs(request, find)
     request.run.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ from stylswap.faces.landmarks import FloatArray
 from stylswap.features.identity import FaceDescriptor
 from stylswap.features.lighting import LightingCritic
 from stylswap.identity_file import IdentityFile, read_identity_file
-from stylswap.jobs.evaluate import LUMA
+from stylswap.jobs.evaluate import LUMA, mean_descriptor
 from stylswap.jobs.prepare import prepare_inputs
 from stylswap.jobs.swapper import network_of
 from stylswap.losses.lighting import lighting
@@ -82,7 +82,7 @@ def lighting_effect(identity: IdentityFile, inputs: FaceBatch, critic: LightingC
     """
     renderer = StyleRenderer(network_of(identity))
     output = torch.cat([renderer.render(inputs[start : start + 16]).images for start in range(0, len(inputs), 16)])
-    mean = np.array(identity.data["identity"]["mean_descriptor"])
+    mean = mean_descriptor(identity)
     described = np.stack([_descriptor(image, points) for image, points in zip(output, inputs.landmarks, strict=True)])  # (2M, 128)
     distances = np.linalg.norm(described - mean, axis=1)
     cosines = described @ mean / (np.linalg.norm(described, axis=1) * np.linalg.norm(mean))

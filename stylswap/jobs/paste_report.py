@@ -23,7 +23,7 @@ from stylswap.faces.detect import FaceDetector
 from stylswap.faces.join import JoinOptions, join_patch
 from stylswap.faces.landmarks import INNER, MOUTH, FloatArray, eye_distance
 from stylswap.features.identity import FaceDescriptor
-from stylswap.jobs.evaluate import LUMA
+from stylswap.jobs.evaluate import LUMA, mean_descriptor
 from stylswap.jobs.paste import PasteOptions, Place, paste_face, place_crop
 from stylswap.jobs.swapped import SwappedFace
 from stylswap.jobs.swapper import Swapper, network_of
@@ -189,10 +189,7 @@ def _ways(swapper: Swapper) -> dict[str, Callable[[Case], Photo]]:
 
 class _Judge:
     def __init__(self, swapper: Swapper) -> None:
-        mean = swapper.identity.data.get("identity", {}).get("mean_descriptor")
-        if mean is None:
-            raise FaceSetError("the identity file holds no mean descriptor; train it again with this version")
-        self._mean = np.array(mean)
+        self._mean = mean_descriptor(swapper.identity)
         self._detector = FaceDetector()
         self._descriptor = FaceDescriptor()
 

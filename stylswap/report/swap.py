@@ -9,7 +9,7 @@ from stylswap.report import swap_sections
 from stylswap.report.page import Card, Figures, Section, Table, write_report
 from stylswap.report.swap_run import SwapRecords, SwapRun
 from stylswap.report.swap_sections import STATUS_WORDS
-from stylswap.report.training import REPORT_FILE, _leaves, duration
+from stylswap.report.training import REPORT_FILE, duration, leaves
 
 
 def write_swap_report(out: Path, run: SwapRun, *, most: int = 60) -> Path:
@@ -76,7 +76,7 @@ def _figures(photos: SwapRecords) -> Figures:
 def _how(photos: SwapRecords) -> Section:
     run = photos.run
     rows = [("identity", run.identity), ("identity sha256", run.identity_sha256), ("device", run.device)]
-    rows += [("face parsing", "on" if run.parsing else "off"), *_leaves(run.options)]
+    rows += [("face parsing", "on" if run.parsing else "off"), *leaves(run.options)]
     for what in ("blend", "colour"):
         taken = Counter(getattr(face, what) for _, face in photos.faces if getattr(face, what))
         if taken:

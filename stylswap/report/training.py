@@ -173,15 +173,16 @@ def _folder_row(facts: Mapping[str, Any], bins: Sequence[str]) -> tuple[str, ...
 
 
 def _settings(settings: Mapping[str, Any]) -> Section:
-    rows = tuple(_leaves(settings))
+    rows = tuple(leaves(settings))
     table = Table(("setting", "value"), rows, folded=f"{len(rows)} effective settings")
     return Section("Settings", "What decided this training.", (table,))
 
 
-def _leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+def leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values of nested tables, the names with dots between them."""
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{path}{key}.")
+            yield from leaves(value, f"{path}{key}.")
         else:
             yield f"{path}{key}", ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
