@@ -40,6 +40,8 @@ MAY_IMPORT = {
     "faces": GROUND,
     "losses": GROUND,
     "networks": GROUND,
+    # The relief is the shape of a face, whose normals tell the light.
+    "metrics": f"{GROUND} faces data.relief",
     # Frozen critics. dlib's descriptor describes a `Face`, and finds its model where the detector finds its own.
     "features": f"{GROUND} weights networks faces",
     # Preparing says who is in a photo, by the settings.
@@ -50,7 +52,7 @@ MAY_IMPORT = {
     "training": f"{GROUND} losses.weigh storage interrupt",
     # Straight lines that call down.
     "jobs": f"{GROUND} engines training data faces features losses networks photo config storage weights"
-    " identity_file provenance signing label sheets examples report version interrupt",
+    " identity_file provenance signing label sheets examples report version interrupt metrics",
     # The face to the user. `training.session` for the type that its bar shows.
     "progress": "errors jobs training.session",
     "options": "errors version names",

@@ -14,6 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import load
 
 from stylswap import convert, weights
+from stylswap.convert.parsing import _PARSING_TO_BISENET, parsing_to_bisenet
+from stylswap.convert.state import read_state
+from stylswap.convert.vgg import _VGG19_TO_RELU4_2, vgg19_to_relu4_2
 from stylswap.errors import WeightsFileError
 
 ROOT = Path(__file__).parents[1]
@@ -221,7 +224,7 @@ def archive(shipped, tmp_path, monkeypatch) -> Path:
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-    monkeypatch.setitem(convert.CONVERTERS, "fake", lambda state: {"first.weight": state["0.weight"].half()})
+    monkeypatch.setitem(convert.CONVERTERS, "fake", lambda file: {"first.weight": read_state(file)["0.weight"].half()})
     made = convert.pack(
         {"first.weight": torch.arange(6.0).reshape(2, 3).half()}, {key: ROW[key] for key in ("licence", "source", "maker")}
     )
@@ -307,20 +310,20 @@ def test_packing_gives_equal_bytes_in_any_order():
 
 def vgg_state() -> dict[str, torch.Tensor]:
     state = {"51.weight": torch.zeros(1)}  # a layer that is deeper than what is kept
-    for position, (outputs, inputs, side) in convert._VGG19_TO_RELU4_2.values():
+    for position, (outputs, inputs, side) in _VGG19_TO_RELU4_2.values():
         state[f"{position}.weight"] = torch.full((outputs, inputs, side, side), position + 0.1)
         state[f"{position}.bias"] = torch.full((outputs,), position + 0.1)
     return state
 
 
 def test_the_vgg_is_renamed_and_rounded():
-    kept = convert.vgg19_to_relu4_2(vgg_state())
+    kept = vgg19_to_relu4_2(vgg_state())
     assert sum(tensor.numel() for tensor in kept.values()) == 5_865_548
     assert len(kept) == 22
     assert kept["conv3_4.weight"].shape == (256, 256, 3, 3)
     assert kept["conv3_4.weight"][0, 0, 0, 0] == torch.tensor(25.1, dtype=torch.float16)
     assert kept["conv4_2.bias"].dtype == torch.float32
-    assert convert.pack(kept, {}) == convert.pack(convert.vgg19_to_relu4_2(vgg_state()), {})
+    assert convert.pack(kept, {}) == convert.pack(vgg19_to_relu4_2(vgg_state()), {})
 
 
 @pytest.mark.parametrize(
@@ -335,13 +338,13 @@ def test_a_wrong_vgg_is_refused(key, value, message):
     state = vgg_state()
     del state[key]
     with pytest.raises(WeightsFileError, match=message):
-        convert.vgg19_to_relu4_2(state if value is None else {**state, key: value})
+        vgg19_to_relu4_2(state if value is None else {**state, key: value})
 
 
 def parsing_state(channels: int = 3) -> dict[str, torch.Tensor]:
     """A face parser of few channels, with the heads of training, and statistics as if it were trained."""
     generator, state = torch.Generator().manual_seed(0), {"conv_out16.conv_out.weight": torch.zeros(1)}
-    for convolution, norm in convert._PARSING_TO_BISENET.values():
+    for convolution, norm in _PARSING_TO_BISENET.values():
         state[f"{convolution}.weight"] = torch.randn(channels, 2, 3, 3, generator=generator)
         if norm:
             for part in ("weight", "bias", "running_mean", "running_var"):
@@ -352,10 +355,10 @@ def parsing_state(channels: int = 3) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", ["resnet.stem", "resnet.stages.3.0.shortcut", "arm32.attention", "average"])
 def test_a_folded_convolution_is_the_convolution_and_its_norm(name):
-    state, kept = parsing_state(), convert.parsing_to_bisenet(parsing_state())
+    state, kept = parsing_state(), parsing_to_bisenet(parsing_state())
     assert kept[f"{name}.weight"].dtype == torch.float16
     assert kept[f"{name}.bias"].dtype == torch.float32
-    where, behind = convert._PARSING_TO_BISENET[name]
+    where, behind = _PARSING_TO_BISENET[name]
     norm = torch.nn.BatchNorm2d(3).eval()
     norm.load_state_dict({key.removeprefix(f"{behind}."): value for key, value in state.items() if key.startswith(f"{behind}.")})
     cells = torch.randn(2, 2, 6, 6, generator=torch.Generator().manual_seed(1))
@@ -366,12 +369,12 @@ def test_a_folded_convolution_is_the_convolution_and_its_norm(name):
 
 
 def test_the_parser_keeps_what_inference_needs_and_no_more():
-    kept = convert.parsing_to_bisenet(parsing_state())
+    kept = parsing_to_bisenet(parsing_state())
     assert len(kept) == 32 + 29  # convolutions, and biases where a norm was
     assert {"fusion.squeeze.weight", "fusion.excite.weight", "to_classes.weight"} == {
         name for name in kept if name.endswith(".weight") and name.replace(".weight", ".bias") not in kept
     }
-    assert convert.pack(kept, {}) == convert.pack(convert.parsing_to_bisenet(parsing_state()), {})
+    assert convert.pack(kept, {}) == convert.pack(parsing_to_bisenet(parsing_state()), {})
 
 
 @pytest.mark.parametrize(
@@ -387,4 +390,4 @@ def test_a_wrong_parser_is_refused(key, value, message):
     state = parsing_state()
     del state[key]
     with pytest.raises(WeightsFileError, match=message):
-        convert.parsing_to_bisenet(state if value is None else {**state, key: value})
+        parsing_to_bisenet(state if value is None else {**state, key: value})

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from stylswap.convert import _PARSING_TO_BISENET
+from stylswap.convert.parsing import _PARSING_TO_BISENET
 from stylswap.errors import ShapeError
 from stylswap.networks import bisenet
 from stylswap.networks.bisenet import AttentionRefinement, BiSeNet, FeatureFusion, ResidualBlock, ResNet18
