@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stylswap.jobs.evaluate import as_markdown
 from stylswap.jobs.occluder_report import report_occluders
+from stylswap.jobs.tables import as_markdown
 from stylswap.photo import write_png
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stylswap.jobs.evaluate import as_markdown
 from stylswap.jobs.paste_report import compare_details, compare_joins, find_cases, write_sheet
 from stylswap.jobs.swapper import Swapper
+from stylswap.jobs.tables import as_markdown
 from stylswap.photo import list_photos
 
 

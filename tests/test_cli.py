@@ -129,7 +129,8 @@ def test_weights_list_and_verify(capsys: Capture) -> None:
     assert "vgg19-relu4_2" in capsys.readouterr().out
     assert main(["weights", "verify", "--json"]) == DONE
     status = {row["name"]: row["status"] for row in json.loads(capsys.readouterr().out)}
-    assert status.pop("parsing") in ("ok", "not fetched"), "does not ship"
+    for name in ("parsing", "sface", "lpips-vgg16", "face-landmarker"):
+        assert status.pop(name) in ("ok", "not fetched"), f"{name} does not ship"
     assert set(status.values()) == {"ok"}
     assert main(["weights", "fetch"]) == WRONG_USAGE
 

@@ -18,12 +18,16 @@ from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.bank import Critic, FeatureBank
 from stylswap.losses.content import content
+from stylswap.losses.identity import identity as identity_distance
 from stylswap.losses.lighting import lighting
 from stylswap.losses.luminance import luminance
 from stylswap.losses.smoothness import smoothness
 from stylswap.losses.style import patch_style
 
-TERMS = frozenset({"content", "style", "lighting", "luminance", "smoothness"})
+TERMS = frozenset({"content", "style", "identity", "lighting", "luminance", "smoothness"})
+
+# A face recogniser: (B, 3, S, S) and landmarks (B, 68, 2) -> (B, D) of unit length.
+Recognises = Callable[[Tensor, Tensor], Tensor]
 
 
 class Rendered(NamedTuple):
@@ -92,6 +96,7 @@ class StyleEngine:
         *,
         style: StyleOptions,
         light: Callable[[Tensor], Tensor] | None = None,
+        recogniser: Recognises | None = None,
         content_layer: str = "relu4_2",
         cache_bytes: int = 2**30,
         device: torch.device | str = "cpu",
@@ -106,6 +111,7 @@ class StyleEngine:
             style: Choices of the style term.
             light: The lighting critic, (B, 3, S, S) -> (B, D), frozen, on the device; None where neither the lighting term nor copies
                 under several lamps are wanted.
+            recogniser: The face recogniser, frozen, on the device; None where the identity term is not wanted.
             content_layer: Layer of the content term.
             cache_bytes: Memory for the inputs' features.
             device: Where everything runs.
@@ -128,6 +134,8 @@ class StyleEngine:
             self._styles_of = lit_alike(
                 self._styles_of, inputs, identity, style.copies, lambda images: critic_of_light(images.to(self._device))
             )
+        self._recogniser = recogniser
+        self._identity_features = None if recogniser is None else self._mean_direction(identity, style.copies)
         self._style_bank = FeatureBank(critic, style.layers, lambda row: self._image(identity, row))
         self._input_bank = FeatureBank(
             critic, (content_layer,), lambda row: self._image(inputs, row), budget_bytes=cache_bytes
@@ -145,6 +153,15 @@ class StyleEngine:
         if self._light is None:
             raise SettingsError("the lighting term or style faces lit alike are wanted, but the engine has no lighting critic")
         return self._light
+
+    @torch.no_grad()
+    def _mean_direction(self, identity: FaceSet, copies: int) -> Tensor:
+        """What the recogniser sees in the identity's own photos, (D,), unit length."""
+        assert self._recogniser is not None
+        rows = range(len(identity) // copies)  # the photos themselves, under their own light
+        faces = [identity.faces([row]).to(self._device) for row in rows]
+        features = torch.cat([self._recogniser(face.images, face.landmarks) for face in faces])
+        return F.normalize(features.mean(dim=0), dim=0)
 
     def _image(self, faces: FaceSet, row: int) -> Tensor:
         return faces.faces([row]).images[0].to(self._device)
@@ -189,6 +206,15 @@ class _ForwardPass:
             styles = torch.stack([face[layer] for face in chosen])  # (B, N, C, H, W)
             distances.append(patch_style(features, styles, mask=mask, radius=engine._style.radius, patch=engine._style.patch))
         return torch.stack(distances).mean(dim=0)
+
+    @property
+    def identity(self) -> Tensor:
+        engine = self._engine
+        if engine._recogniser is None or engine._identity_features is None:
+            raise SettingsError("the identity term is wanted, but the engine has no face recogniser")
+        # What will be pasted, in front of what will stay: hair drawn outside the mask would fool the recogniser and never be seen.
+        pasted = torch.lerp(self._faces.images, self.output, self._faces.masks)
+        return identity_distance(engine._recogniser(pasted, self._faces.landmarks), engine._identity_features)
 
     @property
     def lighting(self) -> Tensor:

@@ -1,6 +1,7 @@
 """dlib's face descriptor: who is it?
 
-Used to find strangers in an identity's folder and to judge results, never as a training loss, so that it stays an independent judge.
+Used to find strangers in an identity's folder and to judge results. The identity term may train with the same network (see
+`stylswap.features.recogniser`); then this is no independent judge, and the evaluation says so.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class FaceDescriptor:
             face: A face of this photo.
 
         Returns:
-            (128,) float64, about unit length.
+            (128,) float64, of length 1.3 to 1.7.
         """
         import dlib
 

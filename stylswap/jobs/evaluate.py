@@ -1,157 +1,214 @@
-"""Figures for a trained identity: is it the person, and is it still the photo's expression and light?
+"""Figures for an identity: is it the person, and is it still the photo's expression and light?
 
-A first, small set; every figure is of the final photo. The judge of identity, dlib's descriptor, is never used in training.
+Every figure is of the final photo; the network's bare crop stands beside it, and two rows that need no training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import torch.nn.functional as F
+import torch
+from torch import Tensor
 
-from stylswap.data.prepare import cut_crop
 from stylswap.errors import FaceSetError
-from stylswap.faces.detect import FaceDetector
-from stylswap.faces.landmarks import INNER, MOUTH, eye_distance
-from stylswap.features.identity import SAME_PERSON_DISTANCE, FaceDescriptor
+from stylswap.features.identity import SAME_PERSON_DISTANCE
 from stylswap.identity_file import IdentityFile
-from stylswap.jobs.swapped import Swapped, SwappedFace
+from stylswap.jobs.evaluation import CROP_ROW, INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation, PhotoFigures
+from stylswap.jobs.judges import DLIB, Judges, Look, OwnPhotos
+from stylswap.jobs.paste import place_crop
+from stylswap.jobs.swapped import Swapped
 from stylswap.jobs.swapper import Swapper
-from stylswap.photo import Photo
+from stylswap.metrics.identity import mean_direction
+from stylswap.metrics.light import light_bin
+from stylswap.metrics.picture import untouched
+from stylswap.metrics.pose import yaw_bin
+from stylswap.version import __version__
 
 FloatArray = npt.NDArray[np.float64]
 
-LIGHT_CELLS: Final = 8
-LUMA: Final = (0.2126, 0.7152, 0.0722)  # Rec. 709
+# Pictures kept of each photo, for the report.
+KEPT_PX: Final = 160
 
 
-@dataclass(frozen=True)
-class Figures:
-    """Of one photo, before (the input itself, the trivial baseline) or after the swap.
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """One photo's face as each row shows it, (3, P, P) in [0, 1]; for sheets and reports."""
 
-    Attributes:
-        identity_distance: dlib descriptor distance to the identity's mean; under 0.6 dlib says the same person.
-        inner_error: Mean distance of the 51 inner landmarks to the input's, over the distance between the eyes.
-        mouth_error: The same for the 20 points of the mouth.
-        light_correlation: Of 8 x 8 low-pass luminance inside the face, with the input's.
-    """
-
-    identity_distance: float
-    inner_error: float
-    mouth_error: float
-    light_correlation: float
+    name: str
+    rows: Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures for each photo that was swapped.
+OnPhoto = Callable[[Pictures | None, int, int], None]
+"""Called after each photo with its pictures (None: it was skipped), how many are done, and how many there are."""
+
+
+@dataclass(eq=False)
+class Inputs:
+    """Held-out photos as the judges see them before any swap; looked at once, however many identities are measured on them.
 
     Attributes:
-        photos: Names.
-        before: Of the inputs.
-        after: Of the final photos.
-        num_skipped: Photos without a face, or whose result has no face any more.
+        judges: Who look.
+        paste: The classical swap of the same identity; None leaves its row out.
     """
 
-    photos: tuple[str, ...]
-    before: tuple[Figures, ...]
-    after: tuple[Figures, ...]
-    num_skipped: int
+    judges: Judges
+    paste: Swapper | None = None
+    _looks: dict[Path, Look] = field(default_factory=dict)
+    _pasted: dict[Path, tuple[Look, dict[str, float]] | None] = field(default_factory=dict)
 
-    def table(self) -> dict[str, dict[str, float]]:
-        """Means, by row: the input returned as it is, and the swap."""
-        return {name: _means(figures) for name, figures in (("return the input", self.before), ("swap", self.after))}
+    def look(self, path: Path, swapped: Swapped) -> Look:
+        """The input's face that was swapped."""
+        if path not in self._looks:
+            assert swapped.original is not None
+            self._looks[path] = self.judges.look(swapped.original, swapped.faces[0].face, again=False)
+        return self._looks[path]
+
+    def pasted(self, path: Path) -> tuple[Look, dict[str, float]] | None:
+        """The classical swap of the photo and its own figures; None where there is none."""
+        if self.paste is not None and path not in self._pasted:
+            swapped = self.paste.swap_many([path])[0]
+            self._pasted[path] = look_after(self.judges, swapped) if swapped.status == "swapped" else None
+        return self._pasted.get(path)
 
 
-def evaluate(
-    swapper: Swapper, photos: Sequence[Path], *, on_photo: Callable[[Swapped, int], None] | None = None
-) -> Evaluation:
-    """Swap photos and measure.
+def evaluate(swapper: Swapper, photos: Sequence[Path], inputs: Inputs, own: OwnPhotos, *, on_photo: OnPhoto | None = None) -> Evaluation:
+    """Swap photos and measure the largest face of each.
 
     Args:
         swapper: With the identity to be measured.
         photos: Held-out photos, none of them used in training.
-        on_photo: Called with each result and how many are done.
+        inputs: Remembers what does not depend on the identity.
+        own: What the identity's own photos are like.
+        on_photo: See `OnPhoto`.
 
     Raises:
-        FaceSetError: If no photo could be measured, or the identity file holds no mean descriptor.
+        FaceSetError: If no photo could be measured.
     """
-    judge = _Judge(swapper)
-    names, before, after = [], [], []
+    began = time.monotonic()
+    measured: list[_Measured] = []
+    skipped: dict[str, str] = {}
     for done, path in enumerate(photos, start=1):
-        swapped = swapper.swap(path)
+        swapped = swapper.swap_many([path])[0]
+        pictures = None
+        if swapped.status == "swapped":
+            item = _measure(swapped, path, inputs, own)
+            measured.append(item)
+            pictures = item.pictures
+        else:
+            skipped[path.name] = swapped.reason
         if on_photo is not None:
-            on_photo(swapped, done)
-        if swapped.status != "swapped" or swapped.photo is None or swapped.original is None:
-            continue
-        names.append(path.name)
-        before.append(judge.figures(swapped.original, swapped.original, swapped.faces[0]))
-        after.append(judge.figures(swapped.photo, swapped.original, swapped.faces[0]))
-    if not names:
-        raise FaceSetError(f"none of the {len(photos)} photos could be swapped, so there is nothing to measure")
-    return Evaluation(tuple(names), tuple(before), tuple(after), len(photos) - len(names))
+            on_photo(pictures, done, len(photos))
+    if not measured:
+        reasons = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
+        raise FaceSetError(f"none of the {len(photos)} photos could be swapped, so there is nothing to measure\n{reasons}")
+    _add_retrieval(measured, own)
+    identity = {"name": swapper.identity.card.name, "sha256": swapper.identity.sha256, "engine": swapper.identity.engine}
+    facts = {
+        "seconds": round(time.monotonic() - began, 1),
+        "options": swapper.options.as_json(),
+        "own_cosines": {name: round(value, 4) for name, value in own.own.items()},
+        "version": __version__,
+        **hardware(),
+    }
+    figures = tuple(item.figures for item in measured)
+    return Evaluation(identity, figures, skipped, _notes(swapper.identity, inputs), facts)
 
 
-def mean_descriptor(identity: IdentityFile) -> FloatArray:
-    """The mean of dlib's descriptors of the identity's photos, (128,).
+def hardware() -> dict[str, Any]:
+    """What computes."""
+    return {"processor": _processor(), "cores": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version()}
 
-    Raises:
-        FaceSetError: If the file does not hold it.
+
+def look_after(judges: Judges, swapped: Swapped) -> tuple[Look, dict[str, float]]:
+    """The final photo's face, and what only the whole photo tells: seam, and whether anything outside the mask changed.
+
+    Args:
+        judges: Who look.
+        swapped: A photo that was swapped.
     """
-    mean = identity.data.get("identity", {}).get("mean_descriptor")
-    if mean is None:
-        raise FaceSetError("the identity file holds no mean descriptor; train it again with this version")
-    return np.asarray(mean, dtype=np.float64)
+    assert swapped.photo is not None
+    assert swapped.original is not None
+    figures = {"seam": 100 * float(swapped.faces[0].facts["seam"])}
+    before_u8 = swapped.original.rgb_u8()
+    mask = np.zeros(before_u8.shape[:2], dtype=bool)
+    for face in swapped.faces:
+        place = place_crop(swapped.original, face.output, face.mask, face.crop_from_photo)
+        if place is not None:
+            rect = place.rect
+            mask[rect.top : rect.top + rect.height, rect.left : rect.left + rect.width] |= (place.mask[0] > 0).numpy()
+    figures["untouched"] = float(untouched(before_u8, swapped.photo.rgb_u8(), mask))
+    return judges.look(swapped.photo, swapped.faces[0].face), figures
 
 
-class _Judge:
-    def __init__(self, swapper: Swapper) -> None:
-        self._mean = mean_descriptor(swapper.identity)
-        self._size = swapper.identity.size
-        self._detector = FaceDetector()
-        self._descriptor = FaceDescriptor()
-
-    def figures(self, photo: Photo, original: Photo, swapped: SwappedFace) -> Figures:
-        rgb_u8 = photo.rgb_u8()
-        # Landmarks inside the input's own box: a second detection would move the box and with it the points.
-        face = self._detector.landmarks_in(rgb_u8, swapped.face)
-        distance = float(np.linalg.norm(self._descriptor.describe(rgb_u8, face) - self._mean))
-        errors = np.linalg.norm(face.landmarks - swapped.face.landmarks, axis=1) / float(eye_distance(swapped.face.landmarks))
-        light = np.corrcoef(self._light(photo, swapped), self._light(original, swapped))[0, 1]
-        return Figures(distance, float(errors[INNER].mean()), float(errors[MOUTH].mean()), float(light))
-
-    def _light(self, photo: Photo, swapped: SwappedFace) -> FloatArray:
-        crop = cut_crop(photo, swapped.crop_from_photo, self._size)
-        luma = (crop * crop.new_tensor(LUMA)[:, None, None]).sum(dim=0)[None, None]
-        mask = F.interpolate(swapped.mask[None], size=luma.shape[-2:], mode="area")
-        cells = F.interpolate(luma * mask, size=(LIGHT_CELLS, LIGHT_CELLS), mode="area")
-        cover = F.interpolate(mask, size=(LIGHT_CELLS, LIGHT_CELLS), mode="area")
-        inside = cover > 0.5
-        values: FloatArray = (cells[inside] / cover[inside]).double().numpy()
-        return values
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    figures: PhotoFigures
+    before: Look
+    looks: Mapping[str, Look]
+    pictures: Pictures
 
 
-def identity_share(figures: Sequence[Figures]) -> float:
-    """Share of photos that dlib takes for the identity (distance under 0.6)."""
-    return float(np.mean([figure.identity_distance < SAME_PERSON_DISTANCE for figure in figures]))
+def _measure(swapped: Swapped, path: Path, inputs: Inputs, own: OwnPhotos) -> _Measured:
+    judges, face = inputs.judges, swapped.faces[0]
+    before = inputs.look(path, swapped)
+    after, whole = look_after(judges, swapped)
+    looks = {INPUT_ROW: before, SWAP_ROW: after, CROP_ROW: judges.look_at_output(face.output, face.crop_from_photo, face.face)}
+    nothing = {"seam": 0.0, "untouched": 0.0, "lpips_outside": 0.0}
+    extra: dict[str, dict[str, float]] = {
+        INPUT_ROW: nothing,
+        SWAP_ROW: {**whole, "lpips_outside": judges.perceptual_outside(before, after)},
+    }
+    pasted = inputs.pasted(path)
+    if pasted is not None:
+        looks[PASTE_ROW], whole = pasted
+        extra[PASTE_ROW] = {**whole, "lpips_outside": judges.perceptual_outside(before, looks[PASTE_ROW])}
+    rows = {row: {**judges.compare(before, look, own), **extra.get(row, {})} for row, look in looks.items()}
+    for figures in rows.values():
+        figures[f"{DLIB}_taken"] = float(figures[f"{DLIB}_distance"] < SAME_PERSON_DISTANCE)
+    light = light_bin(before.light) if np.isfinite(before.light).all() else ""
+    pictures = {row: _small(look.view) for row, look in looks.items()}
+    return _Measured(PhotoFigures(path.name, yaw_bin(before.pose.yaw_deg), light, rows), before, looks, Pictures(path.name, pictures))
 
 
-def _means(figures: Sequence[Figures]) -> dict[str, float]:
-    names = ("identity_distance", "inner_error", "mouth_error", "light_correlation")
-    means = {name: round(float(np.mean([getattr(figure, name) for figure in figures])), 4) for name in names}
-    return {**means, "taken_for_the_identity": round(identity_share(figures), 3)}
+def _small(view: Tensor) -> Tensor:
+    return torch.nn.functional.interpolate(view[None], size=(KEPT_PX, KEPT_PX), mode="area")[0]
 
 
-def as_markdown(table: dict[str, dict[str, Any]]) -> str:
-    """The table for a document."""
-    columns = list(next(iter(table.values())))
-    lines = [f"| | {' | '.join(column.replace('_', ' ') for column in columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for name, row in table.items():
-        values = ["–" if np.isnan(row[column]) else f"{row[column]:.3f}" for column in columns]
-        lines.append(f"| {name} | {' | '.join(values)} |")
-    return "\n".join(lines)
+def _add_retrieval(measured: Sequence[_Measured], own: OwnPhotos) -> None:
+    """For every output: is the identity the nearest person, among itself and all input people?"""
+    for name, mean in own.means.items():
+        people = np.stack([mean_direction(item.before.embeddings[name][None]) for item in measured])
+        for item in measured:
+            for row, look in item.looks.items():
+                unit = mean_direction(look.embeddings[name][None])
+                figures = item.figures.rows[row]
+                assert isinstance(figures, dict)
+                figures[f"{name}_retrieved"] = float(unit @ mean > (people @ unit).max())
+
+
+def _notes(identity: IdentityFile, inputs: Inputs) -> tuple[str, ...]:
+    notes = list(inputs.judges.absent)
+    loss = identity.settings.get("loss", {})
+    if loss.get("weights", {}).get("identity", 0) > 0:
+        name = loss.get("recogniser", "")
+        notes.append(f"The identity was trained with the recogniser '{name}': its figures by '{name}' flatter it. Judge by the others.")
+    if inputs.paste is None:
+        notes.append("The row 'paste' needs the identity's photos (--identity-photos).")
+    return tuple(notes)
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()

@@ -22,11 +22,12 @@ from stylswap.data.relief import face_height, normals
 from stylswap.data.relight import GAMMA, Lights, direction, harmonics
 from stylswap.engines.style import StyleRenderer
 from stylswap.faces.batch import Face, FaceBatch
+from stylswap.faces.detail import LUMA
 from stylswap.faces.landmarks import FloatArray
 from stylswap.features.identity import FaceDescriptor
 from stylswap.features.lighting import LightingCritic
 from stylswap.identity_file import IdentityFile, read_identity_file
-from stylswap.jobs.evaluate import LUMA, mean_descriptor
+from stylswap.jobs.judges import mean_descriptor
 from stylswap.jobs.prepare import prepare_inputs
 from stylswap.jobs.swapper import network_of
 from stylswap.losses.lighting import lighting

@@ -18,12 +18,12 @@ from stylswap.engines.style import StyleRenderer
 from stylswap.errors import FaceSetError
 from stylswap.faces.align import resized, scale_of, warp
 from stylswap.faces.batch import FaceBatch
-from stylswap.faces.detail import carry_detail
+from stylswap.faces.detail import LUMA, carry_detail
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.join import JoinOptions, join_patch
 from stylswap.faces.landmarks import INNER, MOUTH, FloatArray, eye_distance
 from stylswap.features.identity import FaceDescriptor
-from stylswap.jobs.evaluate import LUMA, mean_descriptor
+from stylswap.jobs.judges import mean_descriptor
 from stylswap.jobs.paste import PasteOptions, Place, paste_face, place_crop
 from stylswap.jobs.swapped import SwappedFace
 from stylswap.jobs.swapper import Swapper, network_of

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor
 
-from stylswap.engines.style import StyleRenderer
+from stylswap.engines.style import Rendered
 from stylswap.errors import SettingsError, WeightsFileError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.parsing import WEIGHTS_NAME, ParsedMasks, ParsingSegmenter
@@ -22,18 +22,34 @@ MOST_FACES: Final = 16
 VIEW_PX: Final = 256
 
 
+class Renderer(Protocol):
+    """Whatever gives aligned faces the identity: a network, or the identity's photos."""
+
+    def render(self, faces: FaceBatch) -> Rendered:
+        """The outputs, each from its own face alone."""
+        ...
+
+
 class FaceRenderer:
-    """The network of an identity, and the face parser where it is on.
+    """The renderer of an identity, and the face parser where it is on.
 
     What a face becomes must not depend on the faces beside it, or an interrupted run would end in other files than an uninterrupted
     one. So a CPU takes one face at a time, which costs it nothing, and an accelerator takes batches of one fixed size.
     """
 
-    def __init__(self, renderer: StyleRenderer, parser: ParsingSegmenter | None, device: torch.device) -> None:
+    def __init__(self, renderer: Renderer, parser: ParsingSegmenter | None, device: torch.device, *, one_by_one: bool = False) -> None:
+        """Put both together.
+
+        Args:
+            renderer: On the device.
+            parser: On the device; None where face parsing is off.
+            device: Where the faces are sent.
+            one_by_one: The renderer gains nothing from a batch, also on an accelerator.
+        """
         self._renderer = renderer
         self._parser = parser
         self._device = device
-        self._batch = 1 if device.type == "cpu" else MOST_FACES
+        self._batch = 1 if one_by_one or device.type == "cpu" else MOST_FACES
 
     @property
     def parses(self) -> bool:

@@ -1,8 +1,8 @@
-"""`Swapper`: a trained identity, ready to go into photos."""
+"""`Swapper`: an identity, trained or as photos, ready to go into photos."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,14 +11,16 @@ import torch
 from stylswap.engines.style import StyleRenderer
 from stylswap.errors import IdentityFileError, PhotoError, SettingsError, did_you_mean
 from stylswap.faces.detect import FaceDetector
-from stylswap.identity_file import IdentityFile, read_identity_file
+from stylswap.identity_file import IdentityCard, IdentityFile, read_identity_file
 from stylswap.jobs.align_photo import PhotoLike, aligner_of
 from stylswap.jobs.device import pick_device
 from stylswap.jobs.join_photo import PhotoJoiner
 from stylswap.jobs.photo_worker import PhotoWorker
-from stylswap.jobs.render_faces import VIEW_PX, FaceRenderer, load_parser
+from stylswap.jobs.prepare import OnPhoto, PrepareReport
+from stylswap.jobs.render_faces import VIEW_PX, FaceRenderer, Renderer, load_parser
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapped import Aligned, Swapped
+from stylswap.jobs.warp import WARP_COLOUR, identity_from_photos
 from stylswap.networks import build_network
 from stylswap.provenance import Mark
 from stylswap.signing import Signer
@@ -41,14 +43,16 @@ class Swapper:
         options: SwapOptions | None = None,
         device: str = "auto",
         detector: FaceDetector | None = None,
+        renderer: Renderer | None = None,
     ) -> None:
-        """Build the network from the identity file.
+        """Take a renderer, or build the network from the identity file.
 
         Args:
             identity: See `read_identity_file`.
             options: How to swap.
             device: As in `pick_device`.
             detector: Finds the faces.
+            renderer: Gives faces the identity, one at a time; None takes the identity file's network.
 
         Raises:
             IdentityFileError: If the file's network cannot be built.
@@ -59,7 +63,9 @@ class Swapper:
         self.options = options or SwapOptions()
         self.device = pick_device(device)
         parser = load_parser(self.options.mask, self.device)
-        self.renderer = FaceRenderer(StyleRenderer(network_of(identity).to(self.device)), parser, self.device)
+        one_by_one = renderer is not None
+        renderer = renderer or StyleRenderer(network_of(identity).to(self.device))
+        self.renderer = FaceRenderer(renderer, parser, self.device, one_by_one=one_by_one)
         self._aligner = aligner_of(identity, self.options, detector=detector, view_px=VIEW_PX if parser is not None else None)
         self._joiner = PhotoJoiner(self.options)
 
@@ -71,6 +77,35 @@ class Swapper:
             IdentityFileError: If there is no such file or name, or it is damaged or too new.
         """
         return cls(read_identity_file(find_identity(identity)), options=options, device=device)
+
+    @classmethod
+    def from_photos(
+        cls,
+        folder: str | Path,
+        *,
+        card: IdentityCard | None = None,
+        options: SwapOptions | None = None,
+        device: str = "auto",
+        on_photo: OnPhoto | None = None,
+        on_prepared: Callable[[PrepareReport], None] | None = None,
+    ) -> Swapper:
+        """A swapper that pastes a person's photos, without training: see `stylswap.engines.warp`.
+
+        Args:
+            folder: Photos of one person.
+            card: Who it is, and who consented; None reads the folder's ``identity.toml``.
+            options: How to swap; None matches the colours by skin, which suits photos better than the least seam.
+            device: As in `pick_device`; where face parsing runs.
+            on_photo: Called with (done, all) after each photo that was prepared.
+            on_prepared: Called with what the folder holds.
+
+        Raises:
+            UsageError: If it is no folder.
+            ConsentError: If nobody says who consented.
+            FaceSetError: If the folder holds no usable face, or several people.
+        """
+        identity, renderer = identity_from_photos(Path(folder), card=card, on_photo=on_photo, on_prepared=on_prepared)
+        return cls(identity, options=options or SwapOptions(colour=WARP_COLOUR), device=device, renderer=renderer)
 
     @cached_property
     def mark(self) -> Mark:
@@ -116,7 +151,7 @@ def find_identity(identity: str | Path) -> Path:
     """The path of an identity file, given as a path or as the name of one that ships.
 
     Raises:
-        IdentityFileError: If there is neither such a file nor such a name.
+        IdentityFileError: If there is neither such a file nor such a name, or it is a folder.
     """
     path = Path(identity)
     if path.suffix == ".safetensors" or path.is_file():
@@ -124,6 +159,11 @@ def find_identity(identity: str | Path) -> Path:
     shipped = [entry.name for entry in list_weights() if entry.kind == "identity"]
     if str(identity) in shipped:
         return weights_path(str(identity))
+    if path.is_dir():
+        raise IdentityFileError(
+            f"{path} is a folder of photos; train an identity first (`stylswap train --identity {path} ...`), or swap it as it is with "
+            "--engine warp"
+        )
     raise IdentityFileError(f"{identity}: neither an identity file nor the name of one that ships.{did_you_mean(str(identity), shipped)}")
 
 

@@ -26,6 +26,7 @@ from stylswap.faces.align import reference_shape
 from stylswap.faces.batch import FaceBatch
 from stylswap.faces.landmarks import EYES, JAW, MOUTH, NUM_LANDMARKS
 from stylswap.features.lighting import LightingCritic
+from stylswap.features.recogniser import Recogniser
 from stylswap.features.vgg import VGG
 from stylswap.identity_file import IdentityFile
 from stylswap.jobs.device import pick_device, pick_precision
@@ -186,6 +187,7 @@ def _engine(
         identity,
         style=StyleOptions(style.layers, num_faces, _point_weights(style), style.radius, style.patch, copies),
         light=LightingCritic.load(device=device) if wants_light else None,
+        recogniser=Recogniser.load(settings.loss.recogniser, device=device) if settings.loss.weights.identity > 0 else None,
         content_layer=settings.loss.content_layer,
         cache_bytes=round(settings.training.cache_gib * GIB),
         device=device,

@@ -16,12 +16,17 @@ from torch import Tensor
 from stylswap.errors import StylswapError
 from stylswap.photo import jpeg_bytes
 from stylswap.report.bars import BarCharts, bar_charts_html
+from stylswap.report.bins import BinCharts, bin_charts_html
 from stylswap.report.chart import Curves, chart_html
 from stylswap.report.compare import Comparisons, comparisons_html
 from stylswap.report.gallery import Gallery, gallery_html
+from stylswap.report.measured import FigureTable, figure_table_html
+from stylswap.report.scatter import trade_off_html
+from stylswap.report.trade_off import TradeOff
 from stylswap.storage import write_atomically
 
 QUALITY: Final = 88
+STYLES: Final = ("style.css", "plot.css")
 # The page itself forbids the browser to run or load anything; what it shows is all in the file.
 _POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -106,10 +111,12 @@ class Pictures:
     Attributes:
         rows: Each with as many cells as there are columns.
         columns: Headings; without any, each row is a strip of its own.
+        widest_px: Of all columns together; 0: as wide as the page.
     """
 
     rows: tuple[PictureRow, ...]
     columns: tuple[str, ...] = ()
+    widest_px: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,8 @@ class Groups:
     groups: tuple[Group, ...]
 
 
-Part = Figures | Table | Notes | Commands | Pictures | Curves | Groups | Gallery | Comparisons | BarCharts
+Chart = Curves | BarCharts | BinCharts | TradeOff
+Part = Figures | Table | Notes | Commands | Pictures | Groups | Gallery | Comparisons | FigureTable | Chart
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +173,7 @@ def write_report(path: Path, *, title: str, lead: str = "", figures: Figures | N
     body += [_part(figures)] if figures else []
     body += [_section(section) for section in sections]
     content = "\n".join(body)
-    style = files("stylswap.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = "".join(files("stylswap.report").joinpath(name).read_text(encoding="utf-8") for name in STYLES)
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
@@ -196,16 +204,29 @@ def _part(part: Part) -> str:
             html = f"<pre>{escape(chr(10).join(lines))}</pre>"
         case Pictures():
             html = _pictures(part)
-        case Curves(curves):
-            html = f'<div class="charts">{"".join(map(chart_html, curves))}</div>'
         case Groups(groups):
             html = f'<div class="groups">{"".join(map(_group, groups))}</div>'
         case Gallery():
             html = gallery_html(part)
         case Comparisons():
             html = comparisons_html(part)
+        case FigureTable():
+            html = figure_table_html(part)
+        case Curves() | BarCharts() | BinCharts() | TradeOff():
+            html = _chart(part)
+    return html
+
+
+def _chart(chart: Chart) -> str:
+    match chart:
+        case Curves(curves):
+            html = f'<div class="charts">{"".join(map(chart_html, curves))}</div>'
         case BarCharts():
-            html = bar_charts_html(part)
+            html = bar_charts_html(chart)
+        case BinCharts():
+            html = bin_charts_html(chart)
+        case TradeOff():
+            html = trade_off_html(chart)
     return html
 
 
@@ -239,6 +260,7 @@ def _pictures(pictures: Pictures) -> str:
         caption = f'<p class="caption">{escape(row.caption)}</p>' if row.caption else ""
         rows.append(f'<div class="row">{cells}</div>{caption}')
     layout = f"--columns:{most};--phone-columns:{most if most <= 3 else 2}"
+    layout += f";max-width:{pictures.widest_px}px" if pictures.widest_px else ""
     return f'<div class="pictures {kind}" style="{layout}">{"".join(rows)}</div>'
 
 

@@ -1,0 +1,269 @@
+"""A study: the same training again and again, one thing changed each time, every result measured on the same photos."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from stylswap.errors import FaceSetError, StylswapError, UsageError
+from stylswap.jobs.evaluate import hardware
+from stylswap.jobs.evaluate_run import as_figures
+from stylswap.jobs.evaluation import INPUT_ROW, SWAP_ROW, read_evaluation
+from stylswap.jobs.figure_columns import CHIEF, COLUMNS
+from stylswap.jobs.study_spec import StudySpec, Variant
+from stylswap.jobs.study_variant import ROW_FILE, VariantTask, held_out_photos, run_variant
+from stylswap.photo import read_photo, write_png
+from stylswap.report import (
+    Column,
+    Figure,
+    Study,
+    StudyRow,
+    study_sheet,
+    study_trade_off,
+    table_markdown,
+    with_front,
+    write_study_report,
+    write_svg,
+    write_table_csv,
+)
+from stylswap.report.study_rows import TRIVIAL
+from stylswap.storage import write_atomically
+
+TABLE_CSV: Final = "table.csv"
+TABLE_MARKDOWN: Final = "table.md"
+SHEET_FILE: Final = "sheet.png"
+TRADEOFF_FILE: Final = "tradeoff.svg"
+# Of the further sets of photos the tables show these.
+OF_OTHERS: Final = ("sface_share", "inner", "light")
+CROP_KEY: Final = "crop_share"
+
+OnRow = Callable[[str, str, int, int], None]
+"""Called with a row's name, what became of it ("done", "failed: why", "done earlier"), how many are finished, and how many there are."""
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """What to run.
+
+    Attributes:
+        spec: The study.
+        out: Its folder; finished rows in it are not done again.
+        command: What the report says it was made with.
+        jobs: Rows at a time.
+        device: As in `pick_device`.
+        only: Groups to run; empty: all. The tables hold whatever is finished.
+    """
+
+    spec: StudySpec
+    out: Path
+    command: str = ""
+    jobs: int = 1
+    device: str = "auto"
+    only: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise UsageError(f"jobs must be at least 1, got {self.jobs}")
+        groups = {variant.group for variant in self.spec.variant}
+        unknown = sorted(set(self.only) - groups)
+        if unknown:
+            raise UsageError(f"the study has no group {', '.join(unknown)}; it has {', '.join(sorted(groups))}")
+
+
+def run_study(request: StudyRequest, *, on_row: OnRow | None = None) -> Study:
+    """Run what is not finished, then write tables, sheet, plot and report; they are renewed after every row.
+
+    Running it again does only what is missing, failed or changed. A row that fails, or whose process dies, stops no other.
+
+    Args:
+        request: What to run.
+        on_row: See `OnRow`.
+
+    Raises:
+        UsageError: If the folder cannot be written, or no held-out photos are left.
+    """
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{request.out}: cannot be written ({error.strerror}); give another --out") from error
+    held_out_photos(request.spec)  # found out now, not after the first training
+    tasks = tasks_of(request)
+    wanted = [task for task in tasks if task.variant is None or not request.only or task.variant.group in request.only]
+    finished = 0
+
+    def tell(task: VariantTask, state: str) -> None:
+        nonlocal finished
+        finished += 1
+        if on_row is not None:
+            on_row(task.name, state, finished, len(wanted))
+
+    for task in wanted:
+        if task.done() is not None:
+            tell(task, "done earlier")
+    for task, state in run_tasks([task for task in wanted if task.done() is None], request.jobs):
+        tell(task, state)
+        write_study(request)
+    return write_study(request)
+
+
+def run_tasks(tasks: Sequence[VariantTask], jobs: int) -> Iterable[tuple[VariantTask, str]]:
+    """Each task in a process of its own, some at a time, in order; with what became of it, as it finishes."""
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from zip(tasks, pool.map(_in_process, tasks), strict=True)
+
+
+def _in_process(task: VariantTask) -> str:
+    (task.folder / ROW_FILE).unlink(missing_ok=True)
+    process = multiprocessing.get_context("spawn").Process(target=run_variant, args=(task,))
+    process.start()
+    process.join()
+    row = row_of(task)
+    if row is None:
+        task.folder.mkdir(parents=True, exist_ok=True)
+        reason = f"the process ended with code {process.exitcode} and left nothing"
+        row = {"name": task.name, "identity": task.identity, "fingerprint": task.fingerprint, "status": "failed", "reason": reason}
+        write_atomically(task.folder / ROW_FILE, json.dumps(row, indent=1).encode())
+    return "done" if row["status"] == "done" else f"failed: {row['reason']}"
+
+
+def row_of(task: VariantTask) -> dict[str, Any] | None:
+    """What a task left, done or failed; None where it left nothing or was of another variant."""
+    try:
+        row: dict[str, Any] = json.loads((task.folder / ROW_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return row if row.get("fingerprint") == task.fingerprint else None
+
+
+def tasks_of(request: StudyRequest, variants: Sequence[Variant] | None = None) -> list[VariantTask]:
+    """The rows without training, one pair for each identity, then the variants."""
+    spec = request.spec
+    variants = spec.variant if variants is None else variants
+    threads = max(torch.get_num_threads() // request.jobs, 1)
+    names = dict.fromkeys(spec.identity_of(variant) for variant in variants)
+    every = [*((None, name) for name in names), *((variant, spec.identity_of(variant)) for variant in variants)]
+    return [VariantTask(spec, variant, name, request.out, request.device, threads) for variant, name in every]
+
+
+def write_study(request: StudyRequest, extra: Sequence[Variant] = ()) -> Study:
+    """Tables, plot, sheet and report of what is finished.
+
+    Args:
+        request: The study.
+        extra: Variants beyond its file, of a search.
+    """
+    tasks = tasks_of(request, [*request.spec.variant, *extra])
+    rows = [row for task in tasks for row in study_rows(task)]
+    spec = request.spec
+    machine = hardware()
+    study = with_front(
+        Study(
+            spec.title,
+            spec.about,
+            rows,
+            columns_of(spec),
+            f"{machine['processor']}, {torch.get_num_threads()} threads, {request.jobs} rows at a time; torch {machine['torch']}",
+            request.command,
+            spec.tradeoff,
+        )
+    )
+    write_table_csv(request.out / TABLE_CSV, study)
+    tables = "\n".join(f"## {group}\n\n{table_markdown(study, group)}" for group in study.groups)
+    write_atomically(request.out / TABLE_MARKDOWN, tables.encode())
+    sheet = _sheet(request.out, tasks)
+    if any(row.figures for row in study.done):
+        write_svg(request.out / TRADEOFF_FILE, study_trade_off(study))
+        write_study_report(request.out, study, sheet)
+    return study
+
+
+def study_rows(task: VariantTask) -> list[StudyRow]:
+    """What the tables say of a task: one row, or the two that need no training."""
+    row = row_of(task)
+    trivial = task.variant is None
+    suffix = "" if task.identity == next(iter(task.spec.photos.identities)) else f", {task.identity}"
+    names = [(f"{INPUT_ROW}{suffix}", INPUT_ROW), (f"paste{suffix}", SWAP_ROW)] if trivial else [(task.name, SWAP_ROW)]
+    group = TRIVIAL if task.variant is None else task.variant.group
+    changed = {} if task.variant is None else task.variant.changed
+    if row is None or row["status"] != "done":
+        status, reason = ("missing", "not run yet") if row is None else ("failed", row["reason"])
+        return [StudyRow(name, group, changed=changed, status=status, reason=reason) for name, _ in names]
+    count = sum(row["counts"].values())
+    return [
+        StudyRow(
+            name,
+            group,
+            figures_of(task, judged),
+            changed,
+            steps=row.get("steps", 0),
+            seconds=row.get("seconds", 0.0),
+            num_photos=count,
+        )
+        for name, judged in names
+    ]
+
+
+def figures_of(task: VariantTask, judged: str) -> dict[str, Figure]:
+    """A finished task's figures by column key, of all sets of photos."""
+    figures: dict[str, Figure] = {}
+    for number, name in enumerate(task.spec.photos.held_out):
+        try:
+            table = read_evaluation(task.folder / name).table()
+        except FaceSetError:
+            continue
+        known = as_figures(table.get(judged, {}))
+        crop = as_figures(table.get("swap, bare crop", {})) if judged == SWAP_ROW and task.variant is not None else {}
+        if number == 0:
+            figures |= known | ({CROP_KEY: crop["sface_share"]} if "sface_share" in crop else {})
+        else:
+            figures |= {f"{name}_{key}": known[key] for key in OF_OTHERS if key in known}
+    return figures
+
+
+def columns_of(spec: StudySpec) -> tuple[Column, ...]:
+    """The chief columns of the first set of photos, the network's bare crop, and a few of every other set."""
+    by_key = {column.key: column for column in COLUMNS}
+    _, *others = spec.photos.held_out
+    share = by_key["sface_share"]
+    crop = dataclasses.replace(share, key=CROP_KEY, title="share, bare crop", help="The network's crop before it is pasted. " + share.help)
+    columns = [by_key[key] for key in CHIEF]
+    columns.insert(1, crop)
+    for name in others:
+        columns += [dataclasses.replace(by_key[key], key=f"{name}_{key}", title=f"{by_key[key].title}, {name}") for key in OF_OTHERS]
+    return tuple(columns)
+
+
+def _sheet(out: Path, tasks: Sequence[VariantTask]) -> Path | None:
+    """One line of faces for each row, the inputs on top."""
+    strips: list[tuple[str, Tensor]] = []
+    inputs: Tensor | None = None
+    first = next(iter(tasks)).identity
+    for task in tasks:
+        path = task.folder / "strip.png"
+        if row_of(task) is None or not path.is_file():
+            continue
+        try:
+            picture = read_photo(path).image()
+        except StylswapError:
+            continue
+        side = picture.shape[1] // 2
+        cells = picture.unfold(2, side, side).permute(2, 0, 1, 3)  # (N, 3, 2 side, side)
+        if task.identity == first and inputs is None:
+            inputs = cells[:, :, :side]
+        name = f"paste {task.identity}" if task.variant is None else task.name
+        strips.append((name, cells[:, :, side:]))
+    if inputs is None:
+        return None
+    same = [(name, strip) for name, strip in strips if strip.shape == inputs.shape]
+    path = out / SHEET_FILE
+    write_png(study_sheet(same, inputs), path)
+    return path

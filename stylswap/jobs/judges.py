@@ -1,0 +1,305 @@
+"""Whoever looks at a face before and after a swap: recognisers, landmarks, light, the picture itself.
+
+All look at the same square of the photo, cut by the input's own landmarks, whatever the identity's network was trained with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylswap.config import Settings
+from stylswap.data.faceset import FaceSet
+from stylswap.data.prepare import cut_crop
+from stylswap.errors import FaceSetError, StylswapError
+from stylswap.faces.align import crop_from_photo, inverse, reference_shape, transform_points, warp
+from stylswap.faces.batch import Face
+from stylswap.faces.detect import FaceDetector
+from stylswap.faces.landmarks import Pose, head_pose
+from stylswap.features.blendshapes import Blendshapes, FaceSigns, blendshape_difference, gaze_difference
+from stylswap.features.identity import FaceDescriptor
+from stylswap.features.lpips import Perceptual
+from stylswap.features.recogniser import Recogniser
+from stylswap.identity_file import IdentityFile
+from stylswap.jobs.paste import PASTE_SEGMENTER
+from stylswap.jobs.prepare import prepare_identity
+from stylswap.metrics.expression import expression_error, landmark_error
+from stylswap.metrics.identity import mean_direction, own_cosines
+from stylswap.metrics.light import luminance_correlation, sh_error, sh_light
+from stylswap.metrics.picture import sharpness, sharpness_ratio
+from stylswap.metrics.pose import pose_error_deg
+from stylswap.photo import Photo
+
+FloatArray = npt.NDArray[np.float64]
+Looked = Mapping[str, float]
+"""Figures of one face by column key, see `stylswap.jobs.figure_columns`; NaN or absent where not measured."""
+
+# Side of the square that is looked at: twice the usual crop, so that what a network of 128 px cannot draw is seen to be missing.
+VIEW_PX: Final = 256
+DLIB: Final = "dlib"
+SFACE: Final = "sface"
+# How an identity's own photos are cut, for what they are like: the same square, by the same rule.
+_OWN: Final = Settings(size=VIEW_PX)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """One face of one photo.
+
+    Attributes:
+        landmarks: In the photo, (68, 2).
+        view: The square that is looked at, (3, V, V) in [0, 1].
+        points: The landmarks in it, (68, 2).
+        embeddings: By recogniser, (D,).
+        signs: Blendshapes and gaze; None where nobody could tell.
+    """
+
+    landmarks: FloatArray
+    view: Tensor
+    points: FloatArray
+    embeddings: Mapping[str, FloatArray]
+    signs: FaceSigns | None
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """Where a face would be pasted, (1, V, V)."""
+        points = torch.from_numpy(self.points).float()[None]
+        return PASTE_SEGMENTER.segment(self.view[None], points)[0]
+
+    def light_of(self, view: Tensor) -> FloatArray:
+        """Spherical harmonics of a view under this face's normals, (9,); NaN where they could not be fitted.
+
+        Args:
+            view: This face's own, or what became of it, (3, V, V).
+        """
+        return sh_light(view, torch.from_numpy(self.points).float(), self.mask)
+
+    @cached_property
+    def light(self) -> FloatArray:
+        """`light_of` its own view."""
+        return self.light_of(self.view)
+
+    @cached_property
+    def pose(self) -> Pose:
+        """Of the head."""
+        return head_pose(self.landmarks)
+
+    @cached_property
+    def sharpness(self) -> float | None:
+        """Share of fine detail."""
+        return sharpness(self.view, self.mask)
+
+
+@dataclass(frozen=True, eq=False)
+class OwnPhotos:
+    """What the judges see in an identity's own photos.
+
+    Attributes:
+        means: The mean direction, by recogniser.
+        own: Mean cosine of a photo to the mean of the others, by recogniser.
+        descriptor: Mean of dlib's descriptors, for distances.
+        sharpness: Of each photo.
+        pictures: A few of them, (3, V, V).
+    """
+
+    means: Mapping[str, FloatArray]
+    own: Mapping[str, float]
+    descriptor: FloatArray
+    sharpness: Sequence[float | None]
+    pictures: Sequence[Tensor] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the pictures, as JSON types."""
+        means = {name: mean.tolist() for name, mean in self.means.items()}
+        return {"means": means, "own": dict(self.own), "descriptor": self.descriptor.tolist(), "sharpness": list(self.sharpness)}
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> OwnPhotos:
+        """What `as_json` gave, without the pictures.
+
+        Raises:
+            KeyError: If something is missing.
+        """
+        means = {name: np.asarray(mean, dtype=np.float64) for name, mean in facts["means"].items()}
+        return cls(means, facts["own"], np.asarray(facts["descriptor"], dtype=np.float64), facts["sharpness"])
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """All who are there.
+
+    Attributes:
+        recognisers: By name; dlib's descriptor is always there besides.
+        perceptual: LPIPS, or None.
+        blendshapes: MediaPipe, or None.
+        absent: Why somebody is missing, a sentence each.
+    """
+
+    recognisers: Mapping[str, Recogniser] = field(default_factory=dict)
+    perceptual: Perceptual | None = None
+    blendshapes: Blendshapes | None = None
+    absent: tuple[str, ...] = ()
+    detector: FaceDetector = field(default_factory=FaceDetector)
+    descriptor: FaceDescriptor = field(default_factory=FaceDescriptor)
+
+    @classmethod
+    def load(cls, *, device: torch.device | str = "cpu") -> Judges:
+        """Everybody whose weights have been fetched."""
+        absent: list[str] = []
+
+        def there(what: str, load: Callable[[], Any]) -> Any:
+            try:
+                return load()
+            except StylswapError as error:
+                absent.append(f"{what}: {error}")
+                return None
+
+        sface = there("Identity by an ArcFace-class recogniser was not measured", lambda: Recogniser.load(SFACE, device=device))
+        perceptual = there("LPIPS outside the face was not measured", lambda: Perceptual.load(device=device))
+        blendshapes = there("Blendshapes and gaze were not measured", Blendshapes.load)
+        return cls({SFACE: sface} if sface is not None else {}, perceptual, blendshapes, tuple(absent))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the recognisers."""
+        return (DLIB, *self.recognisers)
+
+    def look(self, photo: Photo, face: Face, *, again: bool = True) -> Look:
+        """Look at one face.
+
+        Args:
+            photo: Before or after a swap.
+            face: Where it was before. The square comes from its landmarks.
+            again: Find the landmarks anew, inside the same box: another detection would move the box and with it the points. False takes
+                the face's own.
+        """
+        landmarks = self.detector.landmarks_in(photo.rgb_u8(), face).landmarks if again else face.landmarks
+        matrix = _view_from_photo(face)
+        return self.look_at(cut_crop(photo, matrix, VIEW_PX), transform_points(matrix, landmarks), landmarks)
+
+    def look_at_output(self, output: Tensor, crop_from_photo_: FloatArray, face: Face) -> Look:
+        """Look at a network's bare crop, as if the whole crop were the photo.
+
+        Args:
+            output: (3, S, S) in [0, 1].
+            crop_from_photo_: (3, 3), of the output's side.
+            face: Where it was before.
+        """
+        view_from_photo = _view_from_photo(face)
+        view = warp(output, view_from_photo @ inverse(crop_from_photo_), (VIEW_PX, VIEW_PX), mode="bicubic").clamp(0, 1)
+        corners = transform_points(view_from_photo, np.asarray(face.box).reshape(2, 2))
+        points = transform_points(view_from_photo, face.landmarks)
+        (left, top), (right, bottom) = corners
+        inside = Face(points, (left, top, right, bottom), face.score, face.detector)
+        found = self.detector.landmarks_in(_u8(view), inside).landmarks
+        return self.look_at(view, found, transform_points(inverse(view_from_photo), found))
+
+    def look_at(self, view: Tensor, points: FloatArray, landmarks: FloatArray | None = None) -> Look:
+        """Look at a square that was cut already.
+
+        Args:
+            view: (3, V, V) in [0, 1].
+            points: Landmarks in it, (68, 2).
+            landmarks: In the photo, (68, 2); None: the square is the photo.
+        """
+        view_u8 = _u8(view)
+        bounds = (*points.min(axis=0), *points.max(axis=0))
+        face = Face(points, (bounds[0], bounds[1], bounds[2], bounds[3]), 1.0, "landmarks")
+        embeddings = {DLIB: self.descriptor.describe(view_u8, face)}
+        for name, recogniser in self.recognisers.items():
+            device = next(recogniser.parameters()).device
+            with torch.inference_mode():
+                features = recogniser(view[None].to(device), torch.from_numpy(points).float()[None].to(device))
+            embeddings[name] = features[0].cpu().double().numpy()
+        signs = self.blendshapes.describe(view_u8) if self.blendshapes is not None else None
+        return Look(points if landmarks is None else landmarks, view, points, embeddings, signs)
+
+    def own_photos(self, folder: Path, settings: Settings = _OWN) -> OwnPhotos:
+        """Look at an identity's own photos.
+
+        Args:
+            folder: Photos of one person; strangers among them are left out as in training.
+            settings: How they are prepared.
+
+        Raises:
+            FaceSetError: If there are fewer than two usable ones.
+        """
+        faces, _ = prepare_identity(folder, settings)
+        looks = [self.look_at(image, points) for image, points in _rows(faces)]
+        by_name = {name: np.stack([look.embeddings[name] for look in looks]) for name in self.names}
+        return OwnPhotos(
+            {name: mean_direction(embeddings) for name, embeddings in by_name.items()},
+            {name: float(own_cosines(embeddings).mean()) for name, embeddings in by_name.items()},
+            by_name[DLIB].mean(axis=0),
+            [look.sharpness for look in looks],
+            [look.view for look in looks[:: max(len(looks) // 5, 1)][:5]],
+        )
+
+    def compare(self, before: Look, after: Look, own: OwnPhotos) -> dict[str, float]:
+        """All figures of one face that need no more than two looks; see `stylswap.jobs.figure_columns` for what they mean."""
+        figures = {f"{DLIB}_distance": float(np.linalg.norm(after.embeddings[DLIB] - own.descriptor))}
+        for name in self.names:
+            unit = mean_direction(after.embeddings[name][None])
+            figures[name] = float(unit @ own.means[name])
+            figures[f"{name}_share"] = figures[name] / own.own[name]
+            figures[f"{name}_residual"] = float(unit @ mean_direction(before.embeddings[name][None]))
+        landmarks, expression = landmark_error(before.landmarks, after.landmarks), expression_error(before.landmarks, after.landmarks)
+        figures |= {"inner": landmarks.inner, "mouth": landmarks.mouth}
+        figures |= {"expression": expression.all, "expression_mouth": expression.mouth}
+        figures |= {"expression_eyes": expression.eyes, "expression_brows": expression.brows}
+        figures["pose_deg"] = pose_error_deg(before.pose, after.pose).angle_deg
+        figures["light"] = luminance_correlation(before.view, after.view, before.mask)
+        figures["harmonics"] = float(sh_error(before.light, before.light_of(after.view)))
+        ratio = sharpness_ratio(after.sharpness, own.sharpness)
+        figures["sharpness"] = float("nan") if ratio is None else ratio
+        figures |= self._signs(before.signs, after.signs)
+        return figures
+
+    def perceptual_outside(self, before: Look, after: Look) -> float:
+        """LPIPS outside the face, at half the view's side; NaN where it is absent."""
+        if self.perceptual is None:
+            return float("nan")
+        small = [F.interpolate(image[None], scale_factor=0.5, mode="area") for image in (before.view, after.view, 1 - before.mask)]
+        with torch.inference_mode():
+            return float(self.perceptual(*small)[0])
+
+    @staticmethod
+    def _signs(before: FaceSigns | None, after: FaceSigns | None) -> dict[str, float]:
+        if before is None or after is None:
+            return {}
+        return {"blendshapes": blendshape_difference(before, after), "gaze": gaze_difference(before, after)}
+
+
+def mean_descriptor(identity: IdentityFile) -> FloatArray:
+    """The mean of dlib's descriptors of the identity's photos, (128,).
+
+    Raises:
+        FaceSetError: If the file does not hold it.
+    """
+    mean = identity.data.get("identity", {}).get("mean_descriptor")
+    if mean is None:
+        raise FaceSetError("the identity file holds no mean descriptor; train it again with this version")
+    return np.asarray(mean, dtype=np.float64)
+
+
+def _view_from_photo(face: Face) -> FloatArray:
+    return crop_from_photo(face.landmarks, reference_shape(VIEW_PX), model="similarity", points="inner")
+
+
+def _u8(view: Tensor) -> npt.NDArray[np.uint8]:
+    pixels: npt.NDArray[np.uint8] = (view * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    return pixels
+
+
+def _rows(faces: FaceSet) -> list[tuple[Tensor, FloatArray]]:
+    batches = [faces.faces([row]) for row in range(len(faces))]
+    return [(batch.images[0], batch.landmarks[0].double().numpy()) for batch in batches]

@@ -1,0 +1,89 @@
+"""A search over the loss weights: Optuna draws variants, a study measures them, nothing of it is lost when it is interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from typing import Any, Final
+
+from stylswap.errors import UsageError
+from stylswap.jobs.ablate import OnRow, StudyRequest, figures_of, run_tasks, tasks_of, write_study
+from stylswap.jobs.evaluation import SWAP_ROW
+from stylswap.jobs.study_spec import Variant
+from stylswap.jobs.study_variant import VariantTask
+from stylswap.report import Study
+from stylswap.report.measured import measured
+
+STORAGE_FILE: Final = "search.log"
+GROUP: Final = "search"
+
+
+def search(request: StudyRequest, count: int, *, on_row: OnRow | None = None) -> Study:
+    """Draw variants until so many are finished, earlier runs included: expression and identity are two goals, neither is traded in.
+
+    Args:
+        request: The study; its file says in ``[search.ranges]`` what may be drawn. Rows are done one at a time.
+        count: Finished draws in all.
+        on_row: See `stylswap.jobs.ablate.OnRow`.
+
+    Returns:
+        The study with the draws as a group of its own; those on the front are marked.
+
+    Raises:
+        UsageError: If Optuna is not installed, or nothing may be drawn.
+    """
+    ranges = request.spec.search.ranges
+    if not ranges:
+        raise UsageError("the study's file has no [search.ranges], so there is nothing to draw; give for instance \"loss.weights.style\" = [10, 300]")
+    optuna = _optuna()
+    error_key, identity_key = request.spec.tradeoff
+    # What is drawn from, and how it is measured, is part of the name: another study does not go on with these draws.
+    name = hashlib.sha256(repr((sorted(ranges.items()), request.spec.base, request.spec.steps)).encode()).hexdigest()[:12]
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(request.out / STORAGE_FILE)))
+    drawn = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        directions=["minimize", "maximize"],
+        sampler=optuna.samplers.TPESampler(seed=0, multivariate=True),
+        load_if_exists=True,
+    )
+    complete = optuna.trial.TrialState.COMPLETE
+    tried = 0
+    while len(drawn.get_trials(states=[complete])) < count and tried < 2 * count:
+        tried += 1
+        trial = drawn.ask({key: optuna.distributions.FloatDistribution(*ends, log=True) for key, ends in ranges.items()})
+        task = _task(request, _variant(trial.number, trial.params))
+        [(_, state)] = run_tasks([task], 1)
+        figures = figures_of(task, SWAP_ROW) if state == "done" else {}
+        goals = [measured(figures, key) for key in (error_key, identity_key)]
+        known = [goal.mean for goal in goals if goal is not None]
+        if len(known) == len(goals):
+            drawn.tell(trial, known)
+        else:
+            drawn.tell(trial, state=optuna.trial.TrialState.FAIL)
+        if on_row is not None:
+            on_row(task.name, state, len(drawn.get_trials(states=[complete])), count)
+        write_study(request, _variants(drawn))
+    return write_study(request, _variants(drawn))
+
+
+def _variants(drawn: Any) -> list[Variant]:
+    return [_variant(trial.number, trial.params) for trial in drawn.get_trials() if trial.state.is_finished()]
+
+
+def _variant(number: int, params: dict[str, float]) -> Variant:
+    values = {key: float(f"{value:.4g}") for key, value in params.items()}
+    return Variant(name=f"draw {number}", group=GROUP, set=values)
+
+
+def _task(request: StudyRequest, variant: Variant) -> VariantTask:
+    return tasks_of(request, [variant])[-1]
+
+
+def _optuna() -> Any:
+    try:
+        optuna = importlib.import_module("optuna")
+    except ImportError as error:
+        raise UsageError('--search needs Optuna: pip install "stylswap[search]"') from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
