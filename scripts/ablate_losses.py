@@ -26,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="a TOML file, such as ablations/loss_weights.toml")
     parser.add_argument("--out", type=Path, required=True, help="the study's folder")
-    parser.add_argument("--folder", action="append", default=[], metavar="NAME=DIR", help="faces=DIR, identities.NAME=DIR, held_out.NAME=DIR")
+    parser.add_argument("--folder", action="append", default=[], metavar="KEY=DIR", help="faces, identities.NAME or held_out.NAME")
     parser.add_argument("--only", action="append", default=[], metavar="GROUP", help="run only this group; may be repeated")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="rows at a time (default 1)")
     parser.add_argument("--device", default="auto")

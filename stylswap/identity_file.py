@@ -73,7 +73,7 @@ def read_card(folder: Path, *, name: str | None = None, consent: str | None = No
     consent = consent or stated.get("consent")
     if not consent:
         raise ConsentError(
-            f"training needs to know who allowed this face to be used. Either write {path} with\n"
+            f"it must be known who allowed this face to be used. Either write {path} with\n"
             '    name = "..."\n    consent = "self" | "written" | "synthetic" | "research"\n    note = "where the consent can be found"\n'
             'or give --consent self|written|synthetic|research [--consent-note "..."]'
         )

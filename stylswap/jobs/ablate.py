@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,8 @@ TRADEOFF_FILE: Final = "tradeoff.svg"
 # Of the further sets of photos the tables show these.
 OF_OTHERS: Final = ("sface_share", "inner", "light")
 CROP_KEY: Final = "crop_share"
+# Of identity, where no ArcFace-class recogniser was fetched.
+WITHOUT_SFACE: Final = "dlib_share"
 
 OnRow = Callable[[str, str, int, int], None]
 """Called with a row's name, what became of it ("done", "failed: why", "done earlier"), how many are finished, and how many there are."""
@@ -165,22 +167,25 @@ def write_study(request: StudyRequest, extra: Sequence[Variant] = ()) -> Study:
     rows = [row for task in tasks for row in study_rows(task)]
     spec = request.spec
     machine = hardware()
+    columns = columns_of(spec, {key for row in rows for key in row.figures})
+    measured_keys = [column.key for column in columns]
+    error_key, identity_key = spec.tradeoff
     study = with_front(
         Study(
             spec.title,
             spec.about,
             rows,
-            columns_of(spec),
+            columns,
             f"{machine['processor']}, {torch.get_num_threads()} threads, {request.jobs} rows at a time; torch {machine['torch']}",
             request.command,
-            spec.tradeoff,
+            (error_key, identity_key if identity_key in measured_keys else WITHOUT_SFACE),
         )
     )
     write_table_csv(request.out / TABLE_CSV, study)
     tables = "\n".join(f"## {group}\n\n{table_markdown(study, group)}" for group in study.groups)
     write_atomically(request.out / TABLE_MARKDOWN, tables.encode())
     sheet = _sheet(request.out, tasks)
-    if any(row.figures for row in study.done):
+    if any(row.figures for row in study.done if not row.trivial):
         write_svg(request.out / TRADEOFF_FILE, study_trade_off(study))
         write_study_report(request.out, study, sheet)
     return study
@@ -229,17 +234,22 @@ def figures_of(task: VariantTask, judged: str) -> dict[str, Figure]:
     return figures
 
 
-def columns_of(spec: StudySpec) -> tuple[Column, ...]:
-    """The chief columns of the first set of photos, the network's bare crop, and a few of every other set."""
+def columns_of(spec: StudySpec, measured: Collection[str]) -> tuple[Column, ...]:
+    """The chief columns of the first set of photos, the network's bare crop, and a few of every other set.
+
+    Args:
+        spec: The study.
+        measured: Keys that some row has; other columns are left out. Without an ArcFace-class judge dlib's share stands in.
+    """
     by_key = {column.key: column for column in COLUMNS}
     _, *others = spec.photos.held_out
     share = by_key["sface_share"]
     crop = dataclasses.replace(share, key=CROP_KEY, title="share, bare crop", help="The network's crop before it is pasted. " + share.help)
-    columns = [by_key[key] for key in CHIEF]
+    columns = [by_key[key] for key in (*CHIEF, *(() if "sface_share" in measured else (WITHOUT_SFACE,)))]
     columns.insert(1, crop)
     for name in others:
         columns += [dataclasses.replace(by_key[key], key=f"{name}_{key}", title=f"{by_key[key].title}, {name}") for key in OF_OTHERS]
-    return tuple(columns)
+    return tuple(column for column in columns if column.key in measured or column.key in spec.tradeoff[:1])
 
 
 def _sheet(out: Path, tasks: Sequence[VariantTask]) -> Path | None:

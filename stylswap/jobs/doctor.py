@@ -28,7 +28,13 @@ _REINSTALL: Final = f"reinstall it: pip install --force-reinstall {_PACKAGE}"
 _IDENTITY: Final = "ada"
 
 # Extra -> the module that it is for, and what is missing without it.
-_EXTRAS: Final = {"heic": ("pillow_heif", "HEIC photos cannot be read"), "provenance": ("c2pa", "photos cannot be signed")}
+_EXTRAS: Final = {
+    "heic": ("pillow_heif", "HEIC photos cannot be read"),
+    "provenance": ("c2pa", "photos cannot be signed"),
+    "judges": ("onnx", "the judge `sface` cannot be fetched"),
+    "mediapipe": ("mediapipe", "blendshapes and gaze are not measured"),
+    "search": ("optuna", "scripts/ablate_losses.py --search does not work"),
+}
 
 _DLIB_MODELS: Final = (
     "shape_predictor_68_face_landmarks.dat",

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylswap.config import Settings
+from stylswap.config import PrepareSettings, Settings
 from stylswap.data.faceset import FaceSet
 from stylswap.data.prepare import cut_crop
 from stylswap.errors import FaceSetError, StylswapError
@@ -47,8 +47,8 @@ Looked = Mapping[str, float]
 VIEW_PX: Final = 256
 DLIB: Final = "dlib"
 SFACE: Final = "sface"
-# How an identity's own photos are cut, for what they are like: the same square, by the same rule.
-_OWN: Final = Settings(size=VIEW_PX)
+# How an identity's own photos are cut, for what they are like: the same square, by the same rule. Few are enough to compare with.
+_OWN: Final = Settings(size=VIEW_PX, prepare=PrepareSettings(min_photos=2, few_photos=20))
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,17 +223,16 @@ class Judges:
         signs = self.blendshapes.describe(view_u8) if self.blendshapes is not None else None
         return Look(points if landmarks is None else landmarks, view, points, embeddings, signs)
 
-    def own_photos(self, folder: Path, settings: Settings = _OWN) -> OwnPhotos:
+    def own_photos(self, folder: Path) -> OwnPhotos:
         """Look at an identity's own photos.
 
         Args:
             folder: Photos of one person; strangers among them are left out as in training.
-            settings: How they are prepared.
 
         Raises:
             FaceSetError: If there are fewer than two usable ones.
         """
-        faces, _ = prepare_identity(folder, settings)
+        faces, _ = prepare_identity(folder, _OWN)
         looks = [self.look_at(image, points) for image, points in _rows(faces)]
         by_name = {name: np.stack([look.embeddings[name] for look in looks]) for name in self.names}
         return OwnPhotos(

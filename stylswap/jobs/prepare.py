@@ -70,6 +70,12 @@ class PrepareReport:
             "warnings": list(self.warnings),
         }
 
+    def summary(self) -> dict[str, Any]:
+        """What an identity file's header says of the folder, as JSON types; no names of photos."""
+        facts = self.as_json()
+        summary = {"photos": facts["used"], "refused": len(facts["refused"]), "yaw_deg": facts["yaw_deg"], "poses": facts["poses"]}
+        return summary if self.mean_descriptor is None else {**summary, "mean_descriptor": list(self.mean_descriptor)}
+
 
 def check_folder(folder: Path) -> None:
     """Refuse a folder that does not exist.

@@ -34,7 +34,8 @@ def search(request: StudyRequest, count: int, *, on_row: OnRow | None = None) ->
     """
     ranges = request.spec.search.ranges
     if not ranges:
-        raise UsageError("the study's file has no [search.ranges], so there is nothing to draw; give for instance \"loss.weights.style\" = [10, 300]")
+        example = '"loss.weights.style" = [10, 300]'
+        raise UsageError(f"the study's file has no [search.ranges], so there is nothing to draw; give for instance {example}")
     optuna = _optuna()
     error_key, identity_key = request.spec.tradeoff
     # What is drawn from, and how it is measured, is part of the name: another study does not go on with these draws.

@@ -254,13 +254,8 @@ def _identity_file(
         reference=reference_shape(settings.size),
         card=request.card,
         settings=settings.model_dump(mode="json"),
-        data={"identity": _summary(reports[0]), "faces": _summary(reports[1]), "sha256": data_hash},
+        data={"identity": reports[0].summary(), "faces": reports[1].summary(), "sha256": data_hash},
         training=training,
         version=__version__,
     )
 
-
-def _summary(report: PrepareReport) -> dict[str, Any]:
-    facts = report.as_json()
-    summary = {"photos": facts["used"], "refused": len(facts["refused"]), "yaw_deg": facts["yaw_deg"], "poses": facts["poses"]}
-    return summary if report.mean_descriptor is None else {**summary, "mean_descriptor": list(report.mean_descriptor)}

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from stylswap.config import PrepareSettings, Settings
 from stylswap.engines.warp import WarpRenderer
@@ -78,7 +78,7 @@ def identity_from_photos(
         reference=reference_shape(settings.size),
         card=card,
         settings={"size": settings.size, "prepare": settings.prepare.model_dump(mode="json")},
-        data={"identity": _summary(report), "sha256": hashlib.sha256("\n".join(faces.hashes).encode()).hexdigest()},
+        data={"identity": report.summary(), "sha256": hashlib.sha256("\n".join(faces.hashes).encode()).hexdigest()},
         training={},
         engine=ENGINE,
         version=__version__,
@@ -98,9 +98,3 @@ def check_photo_folder(folder: Path) -> None:
     found = "that is a file; a trained identity goes without --engine warp" if folder.exists() else "no such folder"
     raise UsageError(f"{folder}: {found}. The warp engine takes a folder with photos of one person, no training needed")
 
-
-def _summary(report: PrepareReport) -> dict[str, Any]:
-    """As in the header of an identity file."""
-    facts = report.as_json()
-    summary = {"photos": facts["used"], "refused": len(facts["refused"]), "yaw_deg": facts["yaw_deg"], "poses": facts["poses"]}
-    return {**summary, "mean_descriptor": list(report.mean_descriptor or ())}

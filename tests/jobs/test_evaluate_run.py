@@ -1,0 +1,79 @@
+"""`stylswap evaluate` as a whole, and where it finds the identity's own photos."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stylswap.cli import DONE, SOME_FAILED, WRONG_USAGE, main
+from stylswap.errors import UsageError
+from stylswap.jobs.evaluate_run import find_identity_photos
+from stylswap.photo import read_photo
+from tests.jobs.conftest import EXAMPLES
+
+PHOTOS = sorted((EXAMPLES / "photos").glob("*.jpg"))[:2]
+
+
+@pytest.fixture
+def no_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the user has fetched, only dlib judges."""
+    from stylswap.jobs.judges import Judges
+
+    monkeypatch.setattr(Judges, "load", classmethod(lambda cls, *, device: cls(absent=("Nobody else was asked.",))))
+
+
+@pytest.mark.usefixtures("no_judges")
+def test_a_folder_with_figures_and_a_report(tiny_identity: Path, folders, tmp_path: Path, capsys) -> None:
+    (tmp_path / "held").mkdir()
+    for photo in PHOTOS:
+        shutil.copyfile(photo, tmp_path / "held" / photo.name)
+    out = tmp_path / "out"
+    common = ["--identity-photos", str(folders[0]), "--photos", str(tmp_path / "held"), "--out", str(out), "--mask", "landmarks"]
+    assert main(["evaluate", "--identity", str(tiny_identity), *common]) == DONE
+    shown = capsys.readouterr()
+    assert "dlib distance ↓" in shown.out
+    assert "Nobody else was asked." in shown.err
+    facts = json.loads((out / "evaluation.json").read_text())
+    assert set(facts["table"]) == {"return the input", "paste", "swap", "swap, bare crop"}
+    assert facts["table"]["swap"]["inner"]["count"] == 2
+    rows = list(csv.DictReader((out / "photos.csv").read_text().splitlines()))
+    assert len(rows) == 2 * 4
+    assert float(rows[0]["inner"]) >= 0
+    report = (out / "report.html").read_text()
+    assert "return the input" in report
+    assert "stylswap evaluate --identity" in report
+    assert read_photo(out / "sheet.png").width > 300
+
+
+@pytest.mark.usefixtures("no_judges")
+def test_a_photo_without_a_face_is_counted(tiny_identity: Path, folders, tmp_path: Path, capsys) -> None:
+    import torch
+
+    from stylswap.photo import write_png
+
+    write_png(torch.full((3, 64, 64), 0.5), tmp_path / "grey.png")
+    words = ["--photos", str(PHOTOS[0]), str(tmp_path / "grey.png"), "--out", str(tmp_path / "out"), "--json", "--mask", "landmarks"]
+    assert main(["evaluate", "--identity", str(tiny_identity), "--identity-photos", str(folders[0]), *words]) == SOME_FAILED
+    assert json.loads(capsys.readouterr().out)["skipped"] == {"grey.png": "no face found"}
+
+
+def test_where_the_identitys_photos_are(tiny_identity: Path, folders, tmp_path: Path) -> None:
+    assert find_identity_photos("ada", None) == EXAMPLES / "ada"
+    assert find_identity_photos(tiny_identity, None) == folders[0].resolve(), "as the run folder beside it says"
+    assert find_identity_photos(tiny_identity, tmp_path) == tmp_path
+    with pytest.raises(UsageError, match="--identity-photos DIR"):
+        find_identity_photos(tmp_path / "other.safetensors", None)
+    with pytest.raises(UsageError, match="no such folder"):
+        find_identity_photos("ada", tmp_path / "nowhere")
+
+
+def test_wrong_calls(tmp_path: Path, capsys) -> None:
+    words = ["evaluate", "--identity", "ada", "--out", str(tmp_path / "out"), "--photos"]
+    assert main([*words, str(tmp_path / "nothing.jpg")]) == WRONG_USAGE
+    assert "no photos there" in capsys.readouterr().err
+    assert main([*words, str(PHOTOS[0]), "--first", "0"]) == WRONG_USAGE
+    assert "--first" in capsys.readouterr().err
