@@ -19,6 +19,7 @@ from stylswap.errors import StylswapError
 from stylswap.jobs.ablate import TABLE_MARKDOWN, StudyRequest, run_study
 from stylswap.jobs.search import search
 from stylswap.jobs.study_spec import read_spec
+from stylswap.names import CONSENTS
 
 
 def main() -> int:
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--folder", action="append", default=[], metavar="KEY=DIR", help="faces, identities.NAME or held_out.NAME")
     parser.add_argument("--only", action="append", default=[], metavar="GROUP", help="run only this group; may be repeated")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="rows at a time (default 1)")
+    parser.add_argument("--consent", choices=CONSENTS, help="who allowed the faces of identities whose folder has no identity.toml")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--search", type=int, default=0, metavar="N", help="draw N further variants with Optuna (the extra `search`)")
     options = parser.parse_args()
@@ -39,10 +41,13 @@ def main() -> int:
     try:
         spec = read_spec(options.study, options.folder)
         command = shlex.join(["scripts/ablate_losses.py", *sys.argv[1:]])
-        request = StudyRequest(spec, options.out, command, options.jobs, options.device, tuple(options.only))
+        request = StudyRequest(spec, options.out, command, options.jobs, options.device, tuple(options.only), options.consent)
         study = run_study(request, on_row=tell)
         if options.search:
             study = search(request, options.search, on_row=tell)
+    except KeyboardInterrupt:
+        print("ablate_losses: interrupted; the same command goes on", file=sys.stderr)
+        return 130
     except StylswapError as error:
         print(f"ablate_losses: {error}", file=sys.stderr)
         return 1

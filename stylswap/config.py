@@ -73,7 +73,7 @@ class StyleSettings(_Table):
 class WeightSettings(_Table):
     """Weights of the loss terms; 0 switches a term, and whatever only it needs, off."""
 
-    content: float = Field(1.0, ge=0)
+    content: float = Field(0.5, ge=0)
     style: float = Field(80.0, ge=0)
     identity: float = Field(80.0, ge=0)
     lighting: float = Field(0.0, ge=0)
@@ -93,7 +93,7 @@ class LossSettings(_Table):
 class TrainingSettings(_Table):
     """Optimisation."""
 
-    steps: PositiveInt = Field(2500, description="steps of a full training; --minutes replaces it by a time budget")
+    steps: PositiveInt = Field(3000, description="steps of a full training; --minutes replaces it by a time budget")
     batch_size: PositiveInt = 4
     learning_rate: PositiveFloat = 1e-3
     final_learning_rate: PositiveFloat = 1e-4

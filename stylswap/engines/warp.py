@@ -123,12 +123,12 @@ def image_from_output(landmarks: FloatArray, wanted: FloatArray, size: int) -> F
     Raises:
         ShapeError: If the wanted landmarks lie on one line.
     """
-    own, target = (np.concatenate([points, face_outline(points, FOREHEAD)[len(JAW) :]]) for points in (landmarks, wanted))
-    frame = _frame(target, size)
+    own, goal = (np.concatenate([points, face_outline(points, FOREHEAD)[len(JAW) :]]) for points in (landmarks, wanted))
+    frame = _frame(goal, size)
     image_from_wanted = crop_from_photo(wanted, landmarks, model="affine", points="all")
-    own, target = np.concatenate([own, transform_points(image_from_wanted, frame)]), np.concatenate([target, frame])
+    own, goal = np.concatenate([own, transform_points(image_from_wanted, frame)]), np.concatenate([goal, frame])
     x, y = np.meshgrid(np.arange(size, dtype=np.float64), np.arange(size, dtype=np.float64))
-    return np.asarray(LinearNDInterpolator(target, own)(x, y), dtype=np.float64)
+    return np.asarray(LinearNDInterpolator(goal, own)(x, y), dtype=np.float64)
 
 
 def _frame(points: FloatArray, size: int) -> FloatArray:

@@ -126,8 +126,11 @@ class Blendshapes:
         """
         if reason := cls.why_not():
             raise UsageError(reason)
-        mediapipe: Any = importlib.import_module("mediapipe")
-        tasks: Any = importlib.import_module("mediapipe.tasks.python")
+        try:
+            mediapipe: Any = importlib.import_module("mediapipe")
+            tasks: Any = importlib.import_module("mediapipe.tasks.python")
+        except (ImportError, OSError) as error:  # for instance a system library that it wants
+            raise UsageError(f"MediaPipe is installed, but cannot be loaded: {error}") from error
         vision = tasks.vision
         options = vision.FaceLandmarkerOptions(
             base_options=tasks.BaseOptions(model_asset_buffer=weights_path(WEIGHTS_NAME).read_bytes()),

@@ -19,6 +19,7 @@ from stylswap.jobs.evaluate import hardware
 from stylswap.jobs.evaluate_run import as_figures
 from stylswap.jobs.evaluation import INPUT_ROW, SWAP_ROW, read_evaluation
 from stylswap.jobs.figure_columns import CHIEF, COLUMNS
+from stylswap.jobs.judges import SFACE, Judges
 from stylswap.jobs.study_spec import StudySpec, Variant
 from stylswap.jobs.study_variant import ROW_FILE, VariantTask, held_out_photos, run_variant
 from stylswap.photo import read_photo, write_png
@@ -63,6 +64,7 @@ class StudyRequest:
         jobs: Rows at a time.
         device: As in `pick_device`.
         only: Groups to run; empty: all. The tables hold whatever is finished.
+        consent: Who allowed the faces of identities whose folder has no ``identity.toml``.
     """
 
     spec: StudySpec
@@ -71,6 +73,7 @@ class StudyRequest:
     jobs: int = 1
     device: str = "auto"
     only: tuple[str, ...] = ()
+    consent: str | None = None
 
     def __post_init__(self) -> None:
         if self.jobs < 1:
@@ -119,11 +122,21 @@ def run_study(request: StudyRequest, *, on_row: OnRow | None = None) -> Study:
 
 def run_tasks(tasks: Sequence[VariantTask], jobs: int) -> Iterable[tuple[VariantTask, str]]:
     """Each task in a process of its own, some at a time, in order; with what became of it, as it finishes."""
-    with ThreadPoolExecutor(jobs) as pool:
+    pool = ThreadPoolExecutor(jobs)
+    try:
         yield from zip(tasks, pool.map(_in_process, tasks), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C the rows at hand save and end; no other begins
 
 
 def _in_process(task: VariantTask) -> str:
+    try:
+        return _run_alone(task)
+    except OSError as error:  # no memory for a process, a disk that is full: the other rows may fit
+        return f"failed: {error.strerror or error}"
+
+
+def _run_alone(task: VariantTask) -> str:
     (task.folder / ROW_FILE).unlink(missing_ok=True)
     process = multiprocessing.get_context("spawn").Process(target=run_variant, args=(task,))
     process.start()
@@ -153,7 +166,8 @@ def tasks_of(request: StudyRequest, variants: Sequence[Variant] | None = None) -
     threads = max(torch.get_num_threads() // request.jobs, 1)
     names = dict.fromkeys(spec.identity_of(variant) for variant in variants)
     every = [*((None, name) for name in names), *((variant, spec.identity_of(variant)) for variant in variants)]
-    return [VariantTask(spec, variant, name, request.out, request.device, threads) for variant, name in every]
+    judges = Judges.present()
+    return [VariantTask(spec, variant, name, request.out, request.device, threads, judges, request.consent) for variant, name in every]
 
 
 def write_study(request: StudyRequest, extra: Sequence[Variant] = ()) -> Study:
@@ -170,25 +184,36 @@ def write_study(request: StudyRequest, extra: Sequence[Variant] = ()) -> Study:
     columns = columns_of(spec, {key for row in rows for key in row.figures})
     measured_keys = [column.key for column in columns]
     error_key, identity_key = spec.tradeoff
-    study = with_front(
-        Study(
-            spec.title,
-            spec.about,
-            rows,
-            columns,
-            f"{machine['processor']}, {torch.get_num_threads()} threads, {request.jobs} rows at a time; torch {machine['torch']}",
-            request.command,
-            (error_key, identity_key if identity_key in measured_keys else WITHOUT_SFACE),
-        )
+    processors = f"{machine['processor']}, {machine.get('gpu') or f'{torch.get_num_threads()} threads'}"
+    study = Study(
+        spec.title,
+        spec.about,
+        rows,
+        columns,
+        f"{processors}, {request.jobs} rows at a time; torch {machine['torch']}",
+        request.command,
+        (error_key, identity_key if identity_key in measured_keys else WITHOUT_SFACE),
     )
+    fair = {row.name for task in tasks if is_comparable(task) for row in study_rows(task)}
+    study = _with_fair_front(study, fair)
     write_table_csv(request.out / TABLE_CSV, study)
     tables = "\n".join(f"## {group}\n\n{table_markdown(study, group)}" for group in study.groups)
     write_atomically(request.out / TABLE_MARKDOWN, tables.encode())
     sheet = _sheet(request.out, tasks)
     if any(row.figures for row in study.done if not row.trivial):
-        write_svg(request.out / TRADEOFF_FILE, study_trade_off(study))
+        write_svg(request.out / TRADEOFF_FILE, study_trade_off(_comparable(study, fair)))
         write_study_report(request.out, study, sheet)
     return study
+
+
+def _comparable(study: Study, fair: Collection[str]) -> Study:
+    return dataclasses.replace(study, rows=[row for row in study.rows if row.trivial or row.name in fair])
+
+
+def _with_fair_front(study: Study, fair: Collection[str]) -> Study:
+    """Marks on the front, among the rows that can be compared."""
+    front = {row.name for row in with_front(_comparable(study, fair)).rows if row.on_front}
+    return dataclasses.replace(study, rows=[dataclasses.replace(row, on_front=row.name in front) for row in study.rows])
 
 
 def study_rows(task: VariantTask) -> list[StudyRow]:
@@ -202,7 +227,7 @@ def study_rows(task: VariantTask) -> list[StudyRow]:
     if row is None or row["status"] != "done":
         status, reason = ("missing", "not run yet") if row is None else ("failed", row["reason"])
         return [StudyRow(name, group, changed=changed, status=status, reason=reason) for name, _ in names]
-    count = sum(row["counts"].values())
+    count = row["counts"][next(iter(task.spec.photos.held_out))]  # of the first set: its figures have intervals
     return [
         StudyRow(
             name,
@@ -220,6 +245,7 @@ def study_rows(task: VariantTask) -> list[StudyRow]:
 def figures_of(task: VariantTask, judged: str) -> dict[str, Figure]:
     """A finished task's figures by column key, of all sets of photos."""
     figures: dict[str, Figure] = {}
+    taught = taught_by(task)
     for number, name in enumerate(task.spec.photos.held_out):
         try:
             table = read_evaluation(task.folder / name).table()
@@ -231,7 +257,21 @@ def figures_of(task: VariantTask, judged: str) -> dict[str, Figure]:
             figures |= known | ({CROP_KEY: crop["sface_share"]} if "sface_share" in crop else {})
         else:
             figures |= {f"{name}_{key}": known[key] for key in OF_OTHERS if key in known}
-    return figures
+    return {key: figure for key, figure in figures.items() if not (taught == SFACE and ("sface" in key or key == CROP_KEY))}
+
+
+def taught_by(task: VariantTask) -> str:
+    """The recogniser of a row's identity term, "" where it has none: SFace's figures are left out of a row that it taught."""
+    if task.variant is None:
+        return ""
+    loss = task.spec.settings_of(task.variant).loss
+    return loss.recogniser if loss.weights.identity > 0 else ""
+
+
+def is_comparable(task: VariantTask) -> bool:
+    """Whether a row may stand on the front: the same identity and the same budget as the base."""
+    variant = task.variant
+    return variant is not None and variant.steps is None and task.identity == next(iter(task.spec.photos.identities))
 
 
 def columns_of(spec: StudySpec, measured: Collection[str]) -> tuple[Column, ...]:
@@ -259,7 +299,7 @@ def _sheet(out: Path, tasks: Sequence[VariantTask]) -> Path | None:
     first = next(iter(tasks)).identity
     for task in tasks:
         path = task.folder / "strip.png"
-        if row_of(task) is None or not path.is_file():
+        if task.done() is None or not path.is_file():
             continue
         try:
             picture = read_photo(path).image()

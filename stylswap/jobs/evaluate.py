@@ -6,6 +6,7 @@ Every figure is of the final photo; the network's bare crop stands beside it, an
 from __future__ import annotations
 
 import platform
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +21,14 @@ from torch import Tensor
 from stylswap.errors import FaceSetError
 from stylswap.features.identity import SAME_PERSON_DISTANCE
 from stylswap.identity_file import IdentityFile
+from stylswap.interrupt import first_ctrl_c
+from stylswap.jobs.align_photo import reason_of
 from stylswap.jobs.evaluation import CROP_ROW, INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation, PhotoFigures
 from stylswap.jobs.judges import DLIB, Judges, Look, OwnPhotos
 from stylswap.jobs.paste import place_crop
 from stylswap.jobs.swapped import Swapped
 from stylswap.jobs.swapper import Swapper
-from stylswap.metrics.identity import mean_direction
+from stylswap.metrics.identity import retrieval
 from stylswap.metrics.light import light_bin
 from stylswap.metrics.picture import untouched
 from stylswap.metrics.pose import yaw_bin
@@ -94,17 +97,19 @@ def evaluate(swapper: Swapper, photos: Sequence[Path], inputs: Inputs, own: OwnP
     began = time.monotonic()
     measured: list[_Measured] = []
     skipped: dict[str, str] = {}
-    for done, path in enumerate(photos, start=1):
-        swapped = swapper.swap_many([path])[0]
-        pictures = None
-        if swapped.status == "swapped":
-            item = _measure(swapped, path, inputs, own)
-            measured.append(item)
-            pictures = item.pictures
-        else:
-            skipped[path.name] = swapped.reason
-        if on_photo is not None:
-            on_photo(pictures, done, len(photos))
+    asked = threading.Event()
+    with first_ctrl_c(asked.set):
+        for done, path in enumerate(photos, start=1):
+            item = None
+            try:
+                item = _measure(_swapped(swapper, path), path, inputs, own)
+                measured.append(item)
+            except Exception as error:  # one photo never stops the others, whatever a judge thinks of it
+                skipped[path.name] = reason_of(error)
+            if on_photo is not None:
+                on_photo(item.pictures if item is not None else None, done, len(photos))
+            if asked.is_set():
+                break
     if not measured:
         reasons = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
         raise FaceSetError(f"none of the {len(photos)} photos could be swapped, so there is nothing to measure\n{reasons}")
@@ -118,12 +123,15 @@ def evaluate(swapper: Swapper, photos: Sequence[Path], inputs: Inputs, own: OwnP
         **hardware(),
     }
     figures = tuple(item.figures for item in measured)
-    return Evaluation(identity, figures, skipped, _notes(swapper.identity, inputs), facts)
+    missing = len(photos) - len(measured) - len(skipped)
+    early = (f"Interrupted: {missing} of {len(photos)} photos were not measured.",) if missing else ()
+    return Evaluation(identity, figures, skipped, (*early, *_notes(swapper.identity, inputs)), facts)
 
 
 def hardware() -> dict[str, Any]:
     """What computes."""
-    return {"processor": _processor(), "cores": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version()}
+    machine = {"processor": _processor(), "cores": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version()}
+    return {**machine, "gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else machine
 
 
 def look_after(judges: Judges, swapped: Swapped) -> tuple[Look, dict[str, float]]:
@@ -155,6 +163,13 @@ class _Measured:
     pictures: Pictures
 
 
+def _swapped(swapper: Swapper, path: Path) -> Swapped:
+    swapped = swapper.swap_many([path])[0]
+    if swapped.status != "swapped":
+        raise FaceSetError(swapped.reason)
+    return swapped
+
+
 def _measure(swapped: Swapped, path: Path, inputs: Inputs, own: OwnPhotos) -> _Measured:
     judges, face = inputs.judges, swapped.faces[0]
     before = inputs.look(path, swapped)
@@ -184,13 +199,12 @@ def _small(view: Tensor) -> Tensor:
 def _add_retrieval(measured: Sequence[_Measured], own: OwnPhotos) -> None:
     """For every output: is the identity the nearest person, among itself and all input people?"""
     for name, mean in own.means.items():
-        people = np.stack([mean_direction(item.before.embeddings[name][None]) for item in measured])
+        people = np.stack([item.before.embeddings[name] for item in measured])
         for item in measured:
             for row, look in item.looks.items():
-                unit = mean_direction(look.embeddings[name][None])
                 figures = item.figures.rows[row]
                 assert isinstance(figures, dict)
-                figures[f"{name}_retrieved"] = float(unit @ mean > (people @ unit).max())
+                figures[f"{name}_retrieved"] = retrieval(look.embeddings[name][None], mean, people)
 
 
 def _notes(identity: IdentityFile, inputs: Inputs) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 
 from stylswap.errors import UsageError
@@ -19,7 +20,7 @@ from stylswap.examples import EXAMPLES, examples_path
 from stylswap.jobs.evaluate import Inputs, OnPhoto, Pictures, evaluate
 from stylswap.jobs.evaluation import INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation
 from stylswap.jobs.figure_columns import CHIEF, COLUMNS
-from stylswap.jobs.judges import Judges, OwnPhotos
+from stylswap.jobs.judges import Judges, OwnPhotos, mean_descriptor
 from stylswap.jobs.run_folder import RUN_FILE
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapper import Swapper
@@ -35,6 +36,8 @@ PHOTOS_FILE: Final = "photos.csv"
 SHEET_FILE: Final = "sheet.png"
 MOST_ON_SHEET: Final = 40
 SHEET_COLUMNS: Final = 8
+# Between the means of two folders; single photos of one person are up to 0.6 apart, and means are much steadier.
+MOST_APART: Final = 0.4
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def evaluate_identity(request: EvaluateRequest, *, on_photo: OnPhoto | None = No
         raise UsageError(f"{request.out}: the folder cannot be made ({error.strerror}); give another --out") from error
     judges = Judges.load(device=swapper.device)
     own = judges.own_photos(folder)
+    _check_same_person(swapper, own, folder)
     inputs = Inputs(judges, Swapper.from_photos(folder, card=swapper.identity.card, device=request.device))
     kept: list[Pictures] = []
 
@@ -167,16 +171,9 @@ def as_figures(intervals: Mapping[str, Interval]) -> dict[str, Figure]:
 
 def view_of(evaluation: Evaluation, pictures: Sequence[Pictures], own: OwnPhotos, *, command: str) -> EvaluationView:
     """The evaluation as its report wants it."""
-    by_name = {item.name: item.rows for item in pictures}
     views = [
-        PhotoView(
-            photo.name,
-            by_name.get(photo.name, {}).get(INPUT_ROW),
-            by_name.get(photo.name, {}).get(PASTE_ROW),
-            by_name.get(photo.name, {}).get(SWAP_ROW),
-            photo.rows[SWAP_ROW],
-        )
-        for photo in evaluation.photos
+        PhotoView(photo.name, shown.rows.get(INPUT_ROW), shown.rows.get(PASTE_ROW), shown.rows.get(SWAP_ROW), photo.rows[SWAP_ROW])
+        for photo, shown in zip(evaluation.photos, pictures, strict=True)
     ]
     skipped = [f"{len(evaluation.skipped)} photos were skipped: {', '.join(list(evaluation.skipped)[:10])}"] if evaluation.skipped else []
     facts = evaluation.facts
@@ -207,6 +204,16 @@ def _bins(evaluation: Evaluation, grouping: str, order: Sequence[str]) -> dict[s
         }
         binned[row] = {name: figures for name, figures in binned[row].items() if figures}
     return binned
+
+
+def _check_same_person(swapper: Swapper, own: OwnPhotos, folder: Path) -> None:
+    """Somebody else's photos would be pasted under this identity's consent, and every figure would be against the wrong person."""
+    distance = float(np.linalg.norm(own.descriptor - mean_descriptor(swapper.identity)))
+    if distance > MOST_APART:
+        raise UsageError(
+            f"{folder}: these photos look like somebody else than {swapper.identity.card.name} (distance {distance:.2f} between the mean "
+            f"descriptors, up to {MOST_APART} is the same person); give the identity's own photos with --identity-photos"
+        )
 
 
 def _photos(request: EvaluateRequest) -> list[Path]:

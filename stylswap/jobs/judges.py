@@ -21,23 +21,25 @@ from stylswap.config import PrepareSettings, Settings
 from stylswap.data.faceset import FaceSet
 from stylswap.data.prepare import cut_crop
 from stylswap.errors import FaceSetError, StylswapError
-from stylswap.faces.align import crop_from_photo, inverse, reference_shape, transform_points, warp
+from stylswap.faces.align import crop_from_photo, inverse, reference_shape, scale_of, transform_points, warp
 from stylswap.faces.batch import Face
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose, head_pose
 from stylswap.features.blendshapes import Blendshapes, FaceSigns, blendshape_difference, gaze_difference
 from stylswap.features.identity import FaceDescriptor
+from stylswap.features.lpips import WEIGHTS_NAME as LPIPS
 from stylswap.features.lpips import Perceptual
 from stylswap.features.recogniser import Recogniser
 from stylswap.identity_file import IdentityFile
 from stylswap.jobs.paste import PASTE_SEGMENTER
 from stylswap.jobs.prepare import prepare_identity
 from stylswap.metrics.expression import expression_error, landmark_error
-from stylswap.metrics.identity import mean_direction, own_cosines
+from stylswap.metrics.identity import cosine, mean_direction, own_cosines
 from stylswap.metrics.light import luminance_correlation, sh_error, sh_light
 from stylswap.metrics.picture import sharpness, sharpness_ratio
 from stylswap.metrics.pose import pose_error_deg
 from stylswap.photo import Photo
+from stylswap.weights import weights_path
 
 FloatArray = npt.NDArray[np.float64]
 Looked = Mapping[str, float]
@@ -168,6 +170,20 @@ class Judges:
         blendshapes = there("Blendshapes and gaze were not measured", Blendshapes.load)
         return cls({SFACE: sface} if sface is not None else {}, perceptual, blendshapes, tuple(absent))
 
+    @staticmethod
+    def present() -> tuple[str, ...]:
+        """The names of those that `load` would find; what is measured depends on them."""
+
+        def is_there(name: str) -> bool:
+            try:
+                weights_path(name)
+            except StylswapError:
+                return False
+            return True
+
+        fetched = tuple(name for name in (SFACE, LPIPS) if is_there(name))
+        return (DLIB, *fetched, *(("blendshapes",) if Blendshapes.why_not() is None else ()))
+
     @property
     def names(self) -> tuple[str, ...]:
         """Of the recognisers."""
@@ -196,10 +212,8 @@ class Judges:
         """
         view_from_photo = _view_from_photo(face)
         view = warp(output, view_from_photo @ inverse(crop_from_photo_), (VIEW_PX, VIEW_PX), mode="bicubic").clamp(0, 1)
-        corners = transform_points(view_from_photo, np.asarray(face.box).reshape(2, 2))
         points = transform_points(view_from_photo, face.landmarks)
-        (left, top), (right, bottom) = corners
-        inside = Face(points, (left, top, right, bottom), face.score, face.detector)
+        inside = Face(points, _box_in_view(face, view_from_photo), face.score, face.detector)
         found = self.detector.landmarks_in(_u8(view), inside).landmarks
         return self.look_at(view, found, transform_points(inverse(view_from_photo), found))
 
@@ -247,10 +261,9 @@ class Judges:
         """All figures of one face that need no more than two looks; see `stylswap.jobs.figure_columns` for what they mean."""
         figures = {f"{DLIB}_distance": float(np.linalg.norm(after.embeddings[DLIB] - own.descriptor))}
         for name in self.names:
-            unit = mean_direction(after.embeddings[name][None])
-            figures[name] = float(unit @ own.means[name])
+            figures[name] = float(cosine(after.embeddings[name], own.means[name]))
             figures[f"{name}_share"] = figures[name] / own.own[name]
-            figures[f"{name}_residual"] = float(unit @ mean_direction(before.embeddings[name][None]))
+            figures[f"{name}_residual"] = float(cosine(after.embeddings[name], before.embeddings[name]))
         landmarks, expression = landmark_error(before.landmarks, after.landmarks), expression_error(before.landmarks, after.landmarks)
         figures |= {"inner": landmarks.inner, "mouth": landmarks.mouth}
         figures |= {"expression": expression.all, "expression_mouth": expression.mouth}
@@ -268,8 +281,9 @@ class Judges:
         if self.perceptual is None:
             return float("nan")
         small = [F.interpolate(image[None], scale_factor=0.5, mode="area") for image in (before.view, after.view, 1 - before.mask)]
+        device = next(self.perceptual.buffers()).device
         with torch.inference_mode():
-            return float(self.perceptual(*small)[0])
+            return float(self.perceptual(*(image.to(device) for image in small))[0])
 
     @staticmethod
     def _signs(before: FaceSigns | None, after: FaceSigns | None) -> dict[str, float]:
@@ -292,6 +306,14 @@ def mean_descriptor(identity: IdentityFile) -> FloatArray:
 
 def _view_from_photo(face: Face) -> FloatArray:
     return crop_from_photo(face.landmarks, reference_shape(VIEW_PX), model="similarity", points="inner")
+
+
+def _box_in_view(face: Face, view_from_photo: FloatArray) -> tuple[float, float, float, float]:
+    """The detector's box, moved and scaled but not turned: the landmark predictor wants it upright, and the view is."""
+    left, top, right, bottom = face.box
+    ((x, y),) = transform_points(view_from_photo, np.array([[(left + right) / 2, (top + bottom) / 2]]))
+    half_width, half_height = (scale_of(view_from_photo) * side / 2 for side in (right - left, bottom - top))
+    return x - half_width, y - half_height, x + half_width, y + half_height
 
 
 def _u8(view: Tensor) -> npt.NDArray[np.uint8]:

@@ -7,7 +7,7 @@ import importlib
 from typing import Any, Final
 
 from stylswap.errors import UsageError
-from stylswap.jobs.ablate import OnRow, StudyRequest, figures_of, run_tasks, tasks_of, write_study
+from stylswap.jobs.ablate import WITHOUT_SFACE, OnRow, StudyRequest, figures_of, run_tasks, tasks_of, write_study
 from stylswap.jobs.evaluation import SWAP_ROW
 from stylswap.jobs.study_spec import Variant
 from stylswap.jobs.study_variant import VariantTask
@@ -39,33 +39,36 @@ def search(request: StudyRequest, count: int, *, on_row: OnRow | None = None) ->
     optuna = _optuna()
     error_key, identity_key = request.spec.tradeoff
     # What is drawn from, and how it is measured, is part of the name: another study does not go on with these draws.
-    name = hashlib.sha256(repr((sorted(ranges.items()), request.spec.base, request.spec.steps)).encode()).hexdigest()[:12]
+    base = _task(request, Variant(name="base of the search")).fingerprint
+    name = hashlib.sha256(repr((sorted(ranges.items()), base, request.spec.tradeoff)).encode()).hexdigest()[:12]
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(request.out / STORAGE_FILE)))
-    drawn = optuna.create_study(
-        study_name=name,
-        storage=storage,
-        directions=["minimize", "maximize"],
-        sampler=optuna.samplers.TPESampler(seed=0, multivariate=True),
-        load_if_exists=True,
-    )
-    complete = optuna.trial.TrialState.COMPLETE
+    drawn = optuna.create_study(study_name=name, storage=storage, directions=["minimize", "maximize"], load_if_exists=True)
+    # Another seed after each interruption: the same one would draw the first variants once more.
+    drawn.sampler = optuna.samplers.TPESampler(seed=len(drawn.trials), multivariate=True)
+    states = optuna.trial.TrialState
+    distributions = {key: optuna.distributions.FloatDistribution(*ends, log=True) for key, ends in ranges.items()}
+    begun = [(trial.number, trial.params) for trial in drawn.get_trials(states=[states.RUNNING])]
     tried = 0
-    while len(drawn.get_trials(states=[complete])) < count and tried < 2 * count:
+    while len(drawn.get_trials(states=[states.COMPLETE])) < count and tried < 2 * count:
         tried += 1
-        trial = drawn.ask({key: optuna.distributions.FloatDistribution(*ends, log=True) for key, ends in ranges.items()})
-        task = _task(request, _variant(trial.number, trial.params))
+        number, params = begun.pop(0) if begun else _asked(drawn.ask(distributions))
+        task = _task(request, _variant(number, params))
         [(_, state)] = run_tasks([task], 1)
         figures = figures_of(task, SWAP_ROW) if state == "done" else {}
-        goals = [measured(figures, key) for key in (error_key, identity_key)]
+        goals = [measured(figures, error_key), measured(figures, identity_key) or measured(figures, WITHOUT_SFACE)]
         known = [goal.mean for goal in goals if goal is not None]
         if len(known) == len(goals):
-            drawn.tell(trial, known)
+            drawn.tell(number, known)
         else:
-            drawn.tell(trial, state=optuna.trial.TrialState.FAIL)
+            drawn.tell(number, state=states.FAIL)
         if on_row is not None:
-            on_row(task.name, state, len(drawn.get_trials(states=[complete])), count)
+            on_row(task.name, state, len(drawn.get_trials(states=[states.COMPLETE])), count)
         write_study(request, _variants(drawn))
     return write_study(request, _variants(drawn))
+
+
+def _asked(trial: Any) -> tuple[int, dict[str, float]]:
+    return trial.number, trial.params
 
 
 def _variants(drawn: Any) -> list[Variant]:

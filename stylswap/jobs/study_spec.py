@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from stylswap.config import Settings, settings_from_tree
 from stylswap.errors import SettingsError, UsageError, did_you_mean
+from stylswap.jobs.figure_columns import COLUMNS
+from stylswap.jobs.swap_options import SwapOptions
+from stylswap.photo import list_photos
+
+# What `Variant.join` may say.
+_JOIN = ("blend", "colour", "detail", "mask")
 
 
 class _Table(BaseModel):
@@ -39,13 +46,11 @@ class StudyPhotos(_Table):
         identities: Folder of each identity, by name. The first is the one that variants take unless they say otherwise.
         faces: The faces to train on.
         held_out: The photos to measure on, by name. The first is the one whose columns have no prefix.
-        consent: Who allowed the faces of identities whose folder has no ``identity.toml``.
     """
 
     identities: dict[str, Path] = Field(min_length=1)
     faces: Path
     held_out: dict[str, HeldOut] = Field(min_length=1)
-    consent: str | None = None
 
 
 class Variant(_Table):
@@ -113,7 +118,14 @@ class StudySpec(_Table):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"variants need names of their own; {', '.join(twice)} comes more than once")
+        known = {column.key for column in COLUMNS}
+        for key in self.tradeoff:
+            if key not in known:
+                raise ValueError(f"tradeoff: nothing is measured as '{key}'.{did_you_mean(key, known)}")
+        for key, (low, _) in self.search.ranges.items():
+            self.settings_of(Variant(name=f"search of {key}", set={key: low}))
         for variant in self.variant:
+            join_options(variant)
             if variant.identity is not None and variant.identity not in self.photos.identities:
                 hint = did_you_mean(variant.identity, self.photos.identities)
                 raise ValueError(f"variant '{variant.name}': there is no identity '{variant.identity}'.{hint}")
@@ -182,14 +194,15 @@ def _with_folders(spec: StudySpec, root: Path, overrides: Sequence[str]) -> Stud
     held_out = {
         name: HeldOut(folder=given.get(f"held_out.{name}", root / part.folder), count=part.count) for name, part in photos.held_out.items()
     }
-    unknown = [key for key in given if key != "faces" and key.partition(".")[2] not in {**identities, **held_out}]
+    knows = {"faces", *(f"identities.{name}" for name in identities), *(f"held_out.{name}" for name in held_out)}
+    unknown = sorted(set(given) - knows)
     if unknown:
-        raise UsageError(f"{', '.join(unknown)}: the study knows no such folder; it has {', '.join([*identities, *held_out])}")
+        raise UsageError(f"{', '.join(unknown)}: the study knows no such folder; it has {', '.join(sorted(knows))}")
     faces = given.get("faces", root / photos.faces)
     missing = [str(folder) for folder in (*identities.values(), faces, *(part.folder for part in held_out.values())) if not folder.is_dir()]
     if missing:
         raise UsageError(f"{', '.join(missing)}: no such folder; the study's file says where it looks, --folder NAME=DIR says otherwise")
-    return spec.model_copy(update={"photos": StudyPhotos(identities=identities, faces=faces, held_out=held_out, consent=photos.consent)})
+    return spec.model_copy(update={"photos": StudyPhotos(identities=identities, faces=faces, held_out=held_out)})
 
 
 def slug(name: str) -> str:
@@ -197,15 +210,60 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "variant"
 
 
-def fingerprint_of(spec: StudySpec, variant: Variant) -> str:
-    """What decides about a variant's figures, as a hash: another one means that it has to be done again."""
-    photos = spec.photos
-    facts: Mapping[str, Any] = {
-        "settings": spec.settings_of(variant).model_dump(mode="json"),
-        "identity": str(photos.identities[spec.identity_of(variant)].resolve()),
-        "photos": variant.photos,
-        "faces": str(photos.faces.resolve()),
-        "join": variant.join,
-        "held_out": {name: [str(part.folder.resolve()), part.count] for name, part in photos.held_out.items()},
-    }
+def join_options(variant: Variant) -> SwapOptions:
+    """How a variant's photos are joined.
+
+    Raises:
+        SettingsError: If there is no such option or value.
+    """
+    unknown = sorted(set(variant.join) - set(_JOIN))
+    if unknown:
+        raise SettingsError(f"variant '{variant.name}': join has no '{unknown[0]}'.{did_you_mean(unknown[0], _JOIN)}")
+    return SwapOptions(**variant.join)  # type: ignore[arg-type]
+
+
+def training_fingerprint(spec: StudySpec, variant: Variant) -> str:
+    """What decides about a variant's network, as a hash: settings and the content of photos, wherever they lie."""
+    return _hash(
+        {
+            "settings": spec.settings_of(variant).model_dump(mode="json"),
+            "identity": folder_hash(spec.photos.identities[spec.identity_of(variant)]),
+            "photos": variant.photos,
+            "faces": folder_hash(spec.photos.faces),
+        }
+    )
+
+
+def fingerprint_of(spec: StudySpec, variant: Variant, judges: Sequence[str]) -> str:
+    """What decides about a variant's figures: its network, and how and by whom what is measured.
+
+    Args:
+        spec: The study.
+        variant: The row.
+        judges: See `stylswap.jobs.judges.Judges.present`.
+    """
+    held_out = {name: [folder_hash(part.folder), part.count] for name, part in spec.photos.held_out.items()}
+    return _hash(
+        {"training": training_fingerprint(spec, variant), "join": dict(variant.join), "held_out": held_out, "judges": list(judges)}
+    )
+
+
+def folder_hash(folder: Path) -> str:
+    """Of the content of all photos in a folder; computed once a process for each state of the folder."""
+    photos = list_photos(folder)
+    return _hash_of_photos(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in photos))
+
+
+@functools.cache
+def _hash_of_photos(photos: tuple[tuple[Path, int, int], ...]) -> str:
+    return _hash([photo_hash(path) for path, _, _ in photos])
+
+
+def photo_hash(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _hash(facts: Any) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

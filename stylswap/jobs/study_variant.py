@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,14 +12,23 @@ from typing import Any, Final
 
 import torch
 
-from stylswap.errors import StylswapError, UsageError
+from stylswap.errors import UsageError
 from stylswap.identity_file import CARD_NAME, IdentityCard, IdentityFile, read_card, read_identity_file
+from stylswap.jobs.align_photo import reason_of
 from stylswap.jobs.evaluate import Inputs, Pictures, evaluate
 from stylswap.jobs.evaluation import INPUT_ROW, SWAP_ROW
 from stylswap.jobs.judges import Judges, OwnPhotos
 from stylswap.jobs.run_folder import TrainRequest
-from stylswap.jobs.study_spec import StudySpec, Variant, fingerprint_of, slug
-from stylswap.jobs.swap_options import SwapOptions
+from stylswap.jobs.study_spec import (
+    StudySpec,
+    Variant,
+    fingerprint_of,
+    folder_hash,
+    join_options,
+    photo_hash,
+    slug,
+    training_fingerprint,
+)
 from stylswap.jobs.swapper import Swapper
 from stylswap.jobs.train import train
 from stylswap.photo import list_photos, write_png
@@ -32,6 +40,7 @@ ROW_FILE: Final = "row.json"
 IDENTITY_FILE: Final = "identity.safetensors"
 RUN_FOLDER: Final = "run"
 PHOTOS_FOLDER: Final = "photos"
+MARKER: Final = "fingerprint"
 TRIVIAL_FOLDER: Final = "trivial"
 # Faces on a row's strip of the contact sheet.
 SHOWN: Final = 12
@@ -48,6 +57,8 @@ class VariantTask:
         out: The study's folder.
         device: As in `pick_device`.
         threads: Of the processor.
+        judges: Who is there to measure, see `Judges.present`.
+        consent: Who allowed the faces of identities whose folder has no ``identity.toml``; None: such a row fails.
     """
 
     spec: StudySpec
@@ -56,6 +67,8 @@ class VariantTask:
     out: Path
     device: str = "auto"
     threads: int = 1
+    judges: tuple[str, ...] = ()
+    consent: str | None = None
 
     @property
     def name(self) -> str:
@@ -70,8 +83,7 @@ class VariantTask:
     @property
     def fingerprint(self) -> str:
         """See `fingerprint_of`."""
-        variant = self.variant or Variant(name=self.name, identity=self.identity)
-        return fingerprint_of(self.spec, variant)
+        return fingerprint_of(self.spec, self.variant or Variant(name=self.name, identity=self.identity), self.judges)
 
     def done(self) -> dict[str, Any] | None:
         """What `run_variant` left, if it is of this very variant."""
@@ -94,8 +106,7 @@ def run_variant(task: VariantTask) -> None:
         facts = _trivial(task) if task.variant is None else _trained(task, task.variant)
         row = {"status": "done", "reason": "", **facts}
     except Exception as error:  # whatever it was, the other rows go on
-        reason = str(error) if isinstance(error, StylswapError) else f"{type(error).__name__}: {error}"
-        row = {"status": "failed", "reason": reason}
+        row = {"status": "failed", "reason": without_folders(task, reason_of(error))}
     row = {"name": task.name, "identity": task.identity, "fingerprint": task.fingerprint, **row}
     write_atomically(task.folder / ROW_FILE, json.dumps(row, indent=1).encode())
 
@@ -106,10 +117,10 @@ def held_out_photos(spec: StudySpec) -> dict[str, list[Path]]:
     Raises:
         UsageError: If none are left.
     """
-    trained_on = {_sha256(path) for path in list_photos(spec.photos.faces)}
+    trained_on = {photo_hash(path) for path in list_photos(spec.photos.faces)}
     chosen = {}
     for name, part in spec.photos.held_out.items():
-        photos = [path for path in list_photos(part.folder) if _sha256(path) not in trained_on]
+        photos = [path for path in list_photos(part.folder) if photo_hash(path) not in trained_on]
         if not photos:
             raise UsageError(f"{part.folder}: no photos that are not among the training faces")
         chosen[name] = spaced(photos, part.count)
@@ -128,21 +139,22 @@ def _trained(task: VariantTask, variant: Variant) -> dict[str, Any]:
     photos = spec.photos.identities[task.identity]
     out, run = task.folder / IDENTITY_FILE, task.folder / RUN_FOLDER
     own = _some_photos(task, photos, variant.photos)
-    finished = _finished(out, task.fingerprint, run)
+    fingerprint = training_fingerprint(spec, variant)
+    finished = _finished(out, run, fingerprint)
     if finished is None:
-        marker = run / "fingerprint"
-        resume = bool(checkpoints(run)) and marker.is_file() and marker.read_text() == task.fingerprint
+        resume = bool(checkpoints(run)) and _trained_for(run) == fingerprint
         if not resume:
             shutil.rmtree(run, ignore_errors=True)
         run.mkdir(parents=True, exist_ok=True)
-        marker.write_text(task.fingerprint)
-        card = _card(task)
-        train(TrainRequest(own, spec.photos.faces, out, card, settings, run, device=task.device), resume=resume)
+        out.unlink(missing_ok=True)  # of another variant: if this training fails, it must not be taken for its result
+        (run / MARKER).write_text(fingerprint)
+        request = TrainRequest(own, spec.photos.faces, out, _card(task), settings, run, device=task.device)
+        if train(request, resume=resume).out is None:
+            raise KeyboardInterrupt
         finished = read_identity_file(out)
         for path in checkpoints(run):
             path.unlink()  # what a study leaves behind would fill the disk
-    options = SwapOptions(**variant.join)  # type: ignore[arg-type]
-    swapper = Swapper(finished, options=options, device=task.device)
+    swapper = Swapper(finished, options=join_options(variant), device=task.device)
     facts = _measure(task, swapper)
     training = finished.training
     return {**facts, "steps": training["steps"], "seconds": training["seconds"]}
@@ -155,10 +167,10 @@ def _trivial(task: VariantTask) -> dict[str, Any]:
 
 
 def _card(task: VariantTask) -> IdentityCard:
-    """Who it is: as its folder says, else with the consent that the study's file gives for all."""
+    """Who it is: as its folder says, else with the consent that was given for all."""
     folder = task.spec.photos.identities[task.identity]
     says = (folder / CARD_NAME).is_file()
-    return read_card(folder, name=None if says else task.identity, consent=None if says else task.spec.photos.consent)
+    return read_card(folder, name=None if says else task.identity, consent=None if says else task.consent)
 
 
 def _measure(task: VariantTask, swapper: Swapper) -> dict[str, Any]:
@@ -198,17 +210,29 @@ def _some_photos(task: VariantTask, folder: Path, count: int | None) -> Path:
     return some
 
 
-def _finished(out: Path, fingerprint: str, run: Path) -> IdentityFile | None:
-    marker = run / "fingerprint"
-    if not out.is_file() or not marker.is_file() or marker.read_text() != fingerprint:
-        return None
-    return read_identity_file(out)
+def _finished(out: Path, run: Path, fingerprint: str) -> IdentityFile | None:
+    return read_identity_file(out) if out.is_file() and _trained_for(run) == fingerprint else None
+
+
+def _trained_for(run: Path) -> str:
+    marker = run / MARKER
+    return marker.read_text() if marker.is_file() else ""
+
+
+def without_folders(task: VariantTask, text: str) -> str:
+    """A reason without the folders of this machine: tables are meant to be shown."""
+    photos = task.spec.photos
+    known = [task.folder, task.out, photos.faces, *photos.identities.values(), *(part.folder for part in photos.held_out.values())]
+    for folder in known:
+        for spelling in (str(folder.resolve()), str(folder)):
+            text = text.replace(spelling, folder.name)
+    return text
 
 
 def _own_photos(task: VariantTask, judges: Judges) -> OwnPhotos:
     """What the identity's own photos are like: looked at by the first row that needs it, then remembered."""
     path = task.out / f"own-{slug(task.identity)}.json"
-    key = {"folder": str(task.spec.photos.identities[task.identity].resolve()), "judges": list(judges.names)}
+    key = {"photos": folder_hash(task.spec.photos.identities[task.identity]), "judges": list(judges.names)}
     try:
         facts: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if facts["key"] == key:
@@ -218,8 +242,3 @@ def _own_photos(task: VariantTask, judges: Judges) -> OwnPhotos:
     own = judges.own_photos(task.spec.photos.identities[task.identity])
     write_atomically(path, json.dumps({"key": key, **own.as_json()}).encode())
     return own
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

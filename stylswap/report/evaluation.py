@@ -94,7 +94,7 @@ def write_evaluation_report(out: Path, evaluation: EvaluationView) -> Path:
     write_report(
         out / REPORT_FILE,
         title=f"Evaluation of {evaluation.identity_name}",
-        lead=f"{len(evaluation.photos):,} photos that no training saw, swapped and judged as they are written.",
+        lead=f"{len(evaluation.photos):,} photos that no training saw, swapped and judged as final photos, before they are coded.",
         figures=_figures(evaluation),
         sections=[section for section in sections if section is not None],
     )

@@ -16,6 +16,7 @@ from stylswap.engines.style import TERMS, StyleEngine, StyleOptions, StyleRender
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.lighting import LightingCritic
+from stylswap.features.recogniser import Recogniser
 from stylswap.features.vgg import VGG
 from stylswap.losses.luminance import luminance
 from stylswap.losses.smoothness import smoothness
@@ -25,10 +26,11 @@ from stylswap.training.loop import Loop
 
 NUM_FACES = 3
 ROWS = (0, 4, 7)  # of six faces; 7 is the mirror image of 1
-ALL_ON = {"network": {"content": 1.0, "style": 25.0, "lighting": 2.0, "luminance": 20.0, "smoothness": 0.3}}
+ALL_ON = {"network": {"content": 1.0, "style": 25.0, "identity": 5.0, "lighting": 2.0, "luminance": 20.0, "smoothness": 0.3}}
 
 
 LIGHT = LightingCritic.load()
+RECOGNISER = Recogniser.load("dlib")
 
 
 class Watched:
@@ -70,9 +72,8 @@ def engine(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> StyleE
 
 
 def make(critic: Watched, inputs: FaceSet, identity: FaceSet, *, net: nn.Module | None = None, **more: object) -> StyleEngine:
-    light = more.pop("light", LIGHT)
-    style = StyleOptions(num_faces=NUM_FACES)
-    return StyleEngine(net or network(moved=True), critic, inputs, identity, style=style, light=light, **more)
+    judges = {"light": LIGHT, "recogniser": RECOGNISER, **more}
+    return StyleEngine(net or network(moved=True), critic, inputs, identity, style=StyleOptions(num_faces=NUM_FACES), **judges)
 
 
 def nearest(inputs: FaceSet, identity: FaceSet, row: int) -> list[int]:
@@ -125,6 +126,11 @@ def test_the_terms_are_those_of_the_losses(engine: StyleEngine, input_set: FaceS
     assert torch.allclose(terms["luminance"], luminance(output, batch.faces.images, mask=batch.faces.masks))
     assert torch.allclose(terms["smoothness"], smoothness(output))
     assert torch.allclose(terms["lighting"], (LIGHT(output) - LIGHT(batch.faces.images)).square().sum(dim=1), atol=1e-6)
+    own = [identity_set.faces([row]) for row in range(len(identity_set))]  # without their mirror images
+    mean = F.normalize(torch.cat([RECOGNISER(face.images, face.landmarks) for face in own]).mean(dim=0), dim=0)
+    masks = batch.faces.masks
+    seen = RECOGNISER(masks * output + (1 - masks) * batch.faces.images, batch.faces.landmarks)
+    assert torch.allclose(terms["identity"], 1 - seen @ mean, atol=1e-5)
 
 
 def test_the_nearest_are_not_the_same_for_all(input_set: FaceSet, identity_set: FaceSet) -> None:
@@ -150,13 +156,17 @@ def test_another_face_in_a_row_is_another_number(engine: StyleEngine, input_set:
     assert not torch.allclose(right["style"], wrong_terms["style"], rtol=1e-3)
 
 
-def test_what_the_mask_leaves_out_does_not_count(engine: StyleEngine, input_set: FaceSet) -> None:
+def test_what_the_mask_leaves_out_does_not_count(
+    engine: StyleEngine, critic: Watched, input_set: FaceSet, identity_set: FaceSet
+) -> None:
     batch = input_set.batch(ROWS)
     nothing = RowBatch(FaceBatch(batch.faces.images, batch.faces.landmarks, torch.zeros_like(batch.faces.masks)), batch.rows)
     terms = engine.terms(nothing, TERMS)
     assert torch.equal(terms["style"], torch.zeros(3))
     assert torch.equal(terms["luminance"], torch.zeros(3))
     assert (terms["content"] > 0).all(), "the content of the whole picture stays"
+    unchanged = make(critic, input_set, identity_set, net=network()).terms(batch, {"identity"})["identity"]
+    assert torch.allclose(terms["identity"], unchanged, atol=1e-5), "what is drawn where nothing is pasted convinces nobody"
 
 
 def test_the_numbers_do_not_depend_on_the_cache(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
@@ -180,6 +190,8 @@ def test_lighting_without_its_critic_is_refused(critic: Watched, input_set: Face
     engine = make(critic, input_set, identity_set, light=None)
     with pytest.raises(SettingsError, match="has no lighting critic"):
         engine.terms(input_set.batch(ROWS), {"lighting"})
+    with pytest.raises(SettingsError, match="has no face recogniser"):
+        make(critic, input_set, identity_set, recogniser=None).terms(input_set.batch(ROWS), {"identity"})
 
 
 def test_a_term_asks_for_its_layers_only(engine: StyleEngine, critic: Watched, input_set: FaceSet) -> None:
@@ -210,7 +222,7 @@ def test_one_pass_of_the_network_serves_all_terms(critic: Watched, input_set: Fa
 
 
 def test_an_ablation_through_the_loop_never_meets_the_critic(engine: StyleEngine, critic: Watched, input_set: FaceSet) -> None:
-    weights = {"network": {"content": 0.0, "style": 0.0, "lighting": 0.0, "luminance": 1.0, "smoothness": 0.1}}
+    weights = {"network": {"content": 0.0, "style": 0.0, "identity": 0.0, "lighting": 0.0, "luminance": 1.0, "smoothness": 0.1}}
     loop = Loop(engine, weights, gradient_norm=10.0)
     assert loop.step(input_set.batch(ROWS), 1e-3).terms.keys() == {"network.luminance", "network.smoothness"}
     assert critic.asked == []
@@ -245,8 +257,8 @@ def test_the_gradient_is_the_slope(engine: StyleEngine, input_set: FaceSet, name
     batch = input_set.batch(ROWS)
     engine.terms(batch, {name})[name].sum().backward()
     steepest = weight.grad / weight.grad.norm()
-    # Features of unit length turn quickly, so the slope of the lighting term holds over a shorter way.
-    step, values = 2e-4 if name == "lighting" else 2e-3, []
+    # Features of unit length turn quickly, so the slope of these terms holds over a shorter way.
+    step, values = 2e-4 if name in ("lighting", "identity") else 2e-3, []
     with torch.no_grad():
         for sign in (1, -1):
             weight += sign * step * steepest

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stylswap.errors import UsageError
+from stylswap.errors import FaceSetError, UsageError
 from stylswap.jobs import ablate
 from stylswap.jobs.ablate import StudyRequest, run_study, tasks_of
 from stylswap.jobs.evaluation import CROP_ROW, INPUT_ROW, SWAP_ROW, Evaluation, PhotoFigures
@@ -30,6 +30,7 @@ def spec_of(root: Path, **changes) -> StudySpec:
             (root / name).mkdir()
             for path in sorted((EXAMPLES / name).glob("*.jpg"))[:count]:
                 shutil.copyfile(path, root / name / path.name)
+        shutil.copyfile(EXAMPLES / "ada" / "identity.toml", root / "ada" / "identity.toml")
         held.mkdir()
         for path in sorted((EXAMPLES / "photos").glob("*.jpg"))[:2]:
             shutil.copyfile(path, held / path.name)
@@ -40,18 +41,19 @@ def spec_of(root: Path, **changes) -> StudySpec:
     }  # fmt: skip
     tree = {
         "title": "Tiny", "steps": 2, "base": base,
-        "photos": {"identities": {"ada": root / "ada"}, "faces": root / "faces", "consent": "synthetic",
+        "photos": {"identities": {"ada": root / "ada"}, "faces": root / "faces",
                    "held_out": {"portraits": {"folder": held}}},
         "variant": [{"name": "base", "group": "style weight"}, {"name": "style 20", "group": "style weight", "set": WEIGHTS}],
     }  # fmt: skip
     return StudySpec.model_validate({**tree, **changes})
 
 
-def leave(task: VariantTask, value: float) -> None:
+def leave(task: VariantTask, value: float, **more: float) -> None:
     """What `run_variant` leaves, with an invented figure."""
     folder = task.folder / "portraits"
     folder.mkdir(parents=True, exist_ok=True)
-    rows = {INPUT_ROW: {"dlib_share": 0.8, "expression": 0.0}, SWAP_ROW: {"dlib_share": value, "expression": value / 10}, CROP_ROW: {}}
+    swapped = {"dlib_share": value, "expression": value / 10, **more}
+    rows = {INPUT_ROW: {"dlib_share": 0.8, "expression": 0.0, **more}, SWAP_ROW: swapped, CROP_ROW: {}}
     Evaluation({}, (PhotoFigures("a", "frontal", "front", rows),)).write(folder)
     row = {"name": task.name, "identity": task.identity, "fingerprint": task.fingerprint, "status": "done", "counts": {"portraits": 1}}
     (task.folder / ROW_FILE).write_text(json.dumps(row))
@@ -143,10 +145,47 @@ def test_a_real_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (row["steps"], row["counts"]) == (2, {"portraits": 2})
     strip = read_photo(task.folder / "strip.png")
     assert strip.width == strip.height, "two faces, input above output"
+    study = ablate.write_study(StudyRequest(spec, tmp_path / "out"))
+    assert {row.name: row.status for row in study.rows} == {
+        "return the input": "missing", "paste": "missing", "base": "done", "style 20": "missing"
+    }  # fmt: skip
+    assert read_photo(tmp_path / "out" / "sheet.png").height > strip.height / 2
     monkeypatch.setattr(study_variant, "train", lambda *_, **__: pytest.fail("it is trained already"))
     (task.folder / ROW_FILE).unlink()
     run_variant(task)
     assert task.done() is not None
+    # Another setting, and a training that fails: the old network must not pass for its result.
+    changed = spec_of(tmp_path, variant=[{"name": "base", "set": WEIGHTS}])
+    task = tasks_of(StudyRequest(changed, tmp_path / "out"))[1]
+    monkeypatch.setattr(study_variant, "train", lambda *_, **__: (_ for _ in ()).throw(FaceSetError(f"{tmp_path / 'faces'} hurts")))
+    for _ in range(2):
+        run_variant(task)
+        row = json.loads((task.folder / ROW_FILE).read_text())
+        assert (row["status"], row["reason"]) == ("failed", "faces hurts"), "and without this machine's folders"
+
+
+def test_nobody_consented(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path)
+    (tmp_path / "ada" / "identity.toml").unlink()
+    task = tasks_of(StudyRequest(spec, tmp_path / "out"))[1]
+    run_variant(task)
+    assert "consent" in json.loads((task.folder / ROW_FILE).read_text())["reason"]
+
+
+def test_rows_that_cannot_be_compared_stay_off_the_front(tmp_path: Path, done: list[str]) -> None:
+    variants = [{"name": "base"}, {"name": "longer", "steps": 9}, {"name": "style 20", "set": WEIGHTS}]
+    study = run_study(StudyRequest(spec_of(tmp_path, variant=variants), tmp_path / "out"))
+    # Of the three each is better in one of both: more identity, more error.
+    assert {row.name for row in study.rows if row.on_front} == {"base", "style 20"}
+
+
+def test_sface_is_no_judge_of_what_it_taught(tmp_path: Path, done: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    variants = [{"name": "base"}, {"name": "taught", "set": {"loss.recogniser": "sface", "loss.weights.identity": 9.0}}]
+    tasks = tasks_of(StudyRequest(spec_of(tmp_path, variant=variants), tmp_path / "out"))
+    for task in tasks:
+        leave(task, 0.9, sface_share=0.7)
+    assert [("sface_share" in ablate.figures_of(task, SWAP_ROW)) for task in tasks] == [True, True, False]
+    assert "dlib_share" in ablate.figures_of(tasks[2], SWAP_ROW)
 
 
 def test_a_training_that_cannot_be_is_a_reason(tmp_path: Path) -> None:

@@ -54,6 +54,20 @@ def test_draws_until_enough_are_done_and_goes_on_where_it_stood(tmp_path: Path, 
     assert len(drawn) == len(first) + 1
 
 
+def test_a_draw_that_was_cut_off_is_done_first(tmp_path: Path, drawn: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    request = StudyRequest(spec_with(tmp_path), tmp_path / "out")
+    request.out.mkdir()
+    instead = ablate._in_process
+    monkeypatch.setattr(ablate, "_in_process", lambda task: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        search(request, 1)
+    monkeypatch.setattr(ablate, "_in_process", instead)
+    study = search(request, 1)
+    assert [row.name for row in study.rows if row.group == "search"] == ["draw 0"]
+    search(request, 2)
+    assert len(set(drawn)) == 2, "another seed, another draw"
+
+
 def test_nothing_to_draw(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"search.ranges"):
         search(StudyRequest(spec_of(tmp_path), tmp_path / "out"), 2)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from stylswap.errors import SettingsError, UsageError
-from stylswap.jobs.study_spec import fingerprint_of, read_spec, slug
+from stylswap.jobs.study_spec import fingerprint_of, read_spec, slug, training_fingerprint
 from tests.jobs.conftest import EXAMPLES
 
 CHECKOUT = EXAMPLES.parent
@@ -44,9 +45,9 @@ def test_base_then_variant(tmp_path: Path) -> None:
 
 
 def test_other_figures_need_another_fingerprint(tmp_path: Path) -> None:
-    def fingerprint(variant: str, head: str = HEAD) -> str:
+    def fingerprint(variant: str, head: str = HEAD, judges: tuple[str, ...] = ("dlib",)) -> str:
         spec = read_spec(write(tmp_path, f'[[variant]]\nname = "a"\n{variant}', head))
-        return fingerprint_of(spec, spec.variant[0])
+        return fingerprint_of(spec, spec.variant[0], judges)
 
     plain = fingerprint("")
     assert plain == fingerprint('group = "elsewhere"\n'), "in which table it stands changes no figure"
@@ -54,6 +55,18 @@ def test_other_figures_need_another_fingerprint(tmp_path: Path) -> None:
         assert fingerprint(other) != plain
     assert fingerprint("", HEAD.replace("count = 2", "count = 3")) != plain
     assert fingerprint("", HEAD.replace("30.0", "31.0")) != plain
+    assert fingerprint("", judges=("dlib", "sface")) != plain, "a judge that was fetched since measures more"
+    (tmp_path / "ada" / "1.jpg").write_bytes(b"a photo")
+    with_photo = fingerprint("")
+    assert with_photo != plain
+    shutil.copytree(tmp_path / "ada", tmp_path / "moved")
+    assert fingerprint("", HEAD.replace('ada = "ada"', 'ada = "moved"')) == with_photo, "it is what the photos show that counts"
+
+
+def test_how_a_network_is_pasted_changes_no_training(tmp_path: Path) -> None:
+    spec = read_spec(write(tmp_path, '[[variant]]\nname = "a"\n[[variant]]\nname = "b"\njoin = { detail = "none" }\n'))
+    assert training_fingerprint(spec, spec.variant[0]) == training_fingerprint(spec, spec.variant[1])
+    assert fingerprint_of(spec, spec.variant[0], ()) != fingerprint_of(spec, spec.variant[1], ())
 
 
 @pytest.mark.parametrize(
@@ -64,6 +77,9 @@ def test_other_figures_need_another_fingerprint(tmp_path: Path) -> None:
         ('[[variant]]\nname = "A b"\n[[variant]]\nname = "a-b"\n', "a-b comes more than once"),
         ('[[variant]]\nname = "a"\nidentity = "adda"\n', "no identity 'adda'.*ada"),
         ('[[variant]]\nname = "a"\nstep = 3\n', "step"),
+        ('[[variant]]\nname = "a"\njoin = { detial = "none" }\n', "detial.*detail"),
+        ('[[variant]]\nname = "a"\njoin = { detail = "some" }\n', "some"),
+        ('[[variant]]\nname = "a"\n[search.ranges]\n"loss.weights.styel" = [1, 2]\n', "styel"),
         ("", "variant"),
     ],
 )
@@ -83,8 +99,16 @@ def test_folders_on_this_machine(tmp_path: Path) -> None:
         read_spec(path, [f"face={other}"])
     with pytest.raises(UsageError, match="knows no such folder"):
         read_spec(path, [f"identities.eve={other}"])
+    with pytest.raises(UsageError, match="knows no such folder"):
+        read_spec(path, [f"identities.portraits={other}"])
     with pytest.raises(UsageError, match="no such folder"):
         read_spec(path, ["faces=nowhere"])
+
+
+def test_a_plot_of_what_nobody_measures(tmp_path: Path) -> None:
+    head = HEAD.replace("steps = 7", 'steps = 7\ntradeoff = ["expresion", "dlib_share"]')
+    with pytest.raises(SettingsError, match=r"tradeoff.*expresion.*expression"):
+        read_spec(write(tmp_path, '[[variant]]\nname = "a"\n', head))
 
 
 def test_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_identity_file_tells_what_it_is(tiny_identity: Path) -> None:
     assert identity.data["identity"]["photos"] == 6
     assert identity.data["faces"]["photos"] == 8
     assert len(identity.data["identity"]["mean_descriptor"]) == 128
-    terms = ("content", "style", "lighting", "luminance", "smoothness")
+    terms = ("content", "style", "identity", "luminance", "smoothness")
     assert set(identity.training["last_terms"]) == {f"network.{name}" for name in terms}
 
 
