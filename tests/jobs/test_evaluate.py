@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from stylswap.data.prepare import cut_crop
 from stylswap.engines.style import Rendered
 from stylswap.errors import FaceSetError
-from stylswap.faces.batch import FaceBatch
+from stylswap.faces.align import crop_from_photo, reference_shape, transform_points, warp
+from stylswap.faces.batch import Face, FaceBatch
 from stylswap.jobs.evaluate import Inputs, evaluate
 from stylswap.jobs.evaluation import CROP_ROW, INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation, PhotoFigures, read_evaluation
 from stylswap.jobs.figure_columns import CHIEF, COLUMNS, chief_columns
@@ -19,7 +22,8 @@ from stylswap.jobs.judges import DLIB, SFACE, Judges, OwnPhotos
 from stylswap.jobs.render_faces import FaceRenderer
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapper import Swapper
-from stylswap.photo import read_photo, write_png
+from stylswap.metrics.expression import landmark_error
+from stylswap.photo import from_array, read_photo, write_png
 from tests.jobs.conftest import EXAMPLES
 
 PHOTOS = sorted((EXAMPLES / "photos").glob("*.jpg"))[:2]
@@ -174,3 +178,19 @@ def test_columns() -> None:
     assert len(set(keys)) == len(keys)
     assert [column.key for column in chief_columns()] == [key for key in keys if key in CHIEF]
     assert {f"{SFACE}_share", "dlib_distance"} <= set(keys)
+
+
+def test_the_bare_crop_of_a_rolled_head_is_looked_at_upright(judges: Judges) -> None:
+    """The crop returned unchanged must show the landmarks that it was cut by, however the head is turned."""
+    photo = read_photo(PHOTOS[0])
+    found = judges.detector.detect(photo.rgb_u8())[0]
+    middle = found.landmarks.mean(axis=0)
+    angle = np.radians(25)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    turn[:2, 2] = middle - turn[:2, :2] @ middle
+    turned_u8 = (warp(photo.image(), turn, (photo.height, photo.width)) * 255).round().byte().permute(1, 2, 0).numpy()
+    face = Face(transform_points(turn, found.landmarks), found.box, found.score, found.detector)
+    matrix = crop_from_photo(face.landmarks, reference_shape(128), model="similarity", points="inner")
+    turned = from_array(turned_u8)
+    before, bare = judges.look(turned, face, again=False), judges.look_at_output(cut_crop(turned, matrix, 128), matrix, face)
+    assert landmark_error(before.landmarks, bare.landmarks).inner < 0.05
