@@ -73,7 +73,7 @@ class StyleSettings(_Table):
 class WeightSettings(_Table):
     """Weights of the loss terms; 0 switches a term, and whatever only it needs, off."""
 
-    content: float = Field(0.5, ge=0)
+    content: float = Field(0.7, ge=0)
     style: float = Field(80.0, ge=0)
     identity: float = Field(80.0, ge=0)
     lighting: float = Field(0.0, ge=0)
