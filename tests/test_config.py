@@ -72,7 +72,7 @@ def test_bare_words_are_texts_and_texts_may_hold_equals_signs() -> None:
         ("los.weights.style=2", "unknown setting 'los'. Did you mean 'loss'?"),
         ("loss.weights.stlye=2", "unknown setting 'loss.weights.stlye'. Did you mean 'style'?"),
         ("prepare.alignment.modell=affine", "unknown setting 'prepare.alignment.modell'. Did you mean 'model'?"),
-        ("loss.weights.xyz=2", "unknown setting 'loss.weights.xyz'. Known: content, lighting, luminance, smoothness, style."),
+        ("loss.weights.xyz=2", "unknown setting 'loss.weights.xyz'. Known: content, identity, lighting, luminance, smoothness, style."),
         ("style=3", "unknown setting 'style'. Known: loss, network, prepare, seed, size, training."),
         ("prepare.alignment.model=afine", "setting 'prepare.alignment.model': Input should be 'affine' or 'similarity', got 'afine'"),
         ("loss.weights.style=-1", "setting 'loss.weights.style': Input should be greater than or equal to 0, got -1"),
