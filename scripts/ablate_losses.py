@@ -16,9 +16,11 @@ import sys
 from pathlib import Path
 
 from stylswap.errors import StylswapError
-from stylswap.jobs.ablate import TABLE_MARKDOWN, StudyRequest, run_study
+from stylswap.jobs.ablate import run_study
 from stylswap.jobs.search import search
+from stylswap.jobs.study_request import StudyRequest
 from stylswap.jobs.study_spec import read_spec
+from stylswap.jobs.study_tables import TABLE_MARKDOWN
 from stylswap.names import CONSENTS
 
 

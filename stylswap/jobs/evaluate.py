@@ -24,7 +24,8 @@ from stylswap.identity_file import IdentityFile
 from stylswap.interrupt import first_ctrl_c
 from stylswap.jobs.align_photo import reason_of
 from stylswap.jobs.evaluation import CROP_ROW, INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation, PhotoFigures
-from stylswap.jobs.judges import DLIB, Judges, Look, OwnPhotos
+from stylswap.jobs.judges import DLIB, Judges
+from stylswap.jobs.look import Look, OwnPhotos
 from stylswap.jobs.paste import place_crop
 from stylswap.jobs.swapped import Swapped
 from stylswap.jobs.swapper import Swapper

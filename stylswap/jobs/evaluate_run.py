@@ -20,7 +20,8 @@ from stylswap.examples import EXAMPLES, examples_path
 from stylswap.jobs.evaluate import Inputs, OnPhoto, Pictures, evaluate
 from stylswap.jobs.evaluation import INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation
 from stylswap.jobs.figure_columns import CHIEF, COLUMNS
-from stylswap.jobs.judges import Judges, OwnPhotos, mean_descriptor
+from stylswap.jobs.judges import Judges, mean_descriptor
+from stylswap.jobs.look import OwnPhotos
 from stylswap.jobs.run_folder import RUN_FILE
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapper import Swapper

@@ -7,9 +7,11 @@ import importlib
 from typing import Any, Final
 
 from stylswap.errors import UsageError
-from stylswap.jobs.ablate import WITHOUT_SFACE, OnRow, StudyRequest, figures_of, run_tasks, tasks_of, write_study
+from stylswap.jobs.ablate import OnRow, run_tasks
 from stylswap.jobs.evaluation import SWAP_ROW
+from stylswap.jobs.study_request import StudyRequest, tasks_of
 from stylswap.jobs.study_spec import Variant
+from stylswap.jobs.study_tables import WITHOUT_SFACE, figures_of, write_study
 from stylswap.jobs.study_variant import VariantTask
 from stylswap.report import Study
 from stylswap.report.measured import measured

@@ -17,7 +17,8 @@ from stylswap.identity_file import CARD_NAME, IdentityCard, IdentityFile, read_c
 from stylswap.jobs.align_photo import reason_of
 from stylswap.jobs.evaluate import Inputs, Pictures, evaluate
 from stylswap.jobs.evaluation import INPUT_ROW, SWAP_ROW
-from stylswap.jobs.judges import Judges, OwnPhotos
+from stylswap.jobs.judges import Judges
+from stylswap.jobs.look import OwnPhotos
 from stylswap.jobs.run_folder import TrainRequest
 from stylswap.jobs.study_spec import (
     StudySpec,

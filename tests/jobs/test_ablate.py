@@ -12,9 +12,11 @@ import pytest
 
 from stylswap.errors import FaceSetError, UsageError
 from stylswap.jobs import ablate
-from stylswap.jobs.ablate import StudyRequest, run_study, tasks_of
+from stylswap.jobs.ablate import run_study
 from stylswap.jobs.evaluation import CROP_ROW, INPUT_ROW, SWAP_ROW, Evaluation, PhotoFigures
+from stylswap.jobs.study_request import StudyRequest, tasks_of
 from stylswap.jobs.study_spec import StudySpec
+from stylswap.jobs.study_tables import figures_of, write_study
 from stylswap.jobs.study_variant import ROW_FILE, VariantTask, held_out_photos, run_variant, spaced
 from stylswap.photo import read_photo
 from tests.jobs.conftest import EXAMPLES
@@ -145,7 +147,7 @@ def test_a_real_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (row["steps"], row["counts"]) == (2, {"portraits": 2})
     strip = read_photo(task.folder / "strip.png")
     assert strip.width == strip.height, "two faces, input above output"
-    study = ablate.write_study(StudyRequest(spec, tmp_path / "out"))
+    study = write_study(StudyRequest(spec, tmp_path / "out"))
     assert {row.name: row.status for row in study.rows} == {
         "return the input": "missing", "paste": "missing", "base": "done", "style 20": "missing"
     }  # fmt: skip
@@ -184,8 +186,8 @@ def test_sface_is_no_judge_of_what_it_taught(tmp_path: Path, done: list[str], mo
     tasks = tasks_of(StudyRequest(spec_of(tmp_path, variant=variants), tmp_path / "out"))
     for task in tasks:
         leave(task, 0.9, sface_share=0.7)
-    assert [("sface_share" in ablate.figures_of(task, SWAP_ROW)) for task in tasks] == [True, True, False]
-    assert "dlib_share" in ablate.figures_of(tasks[2], SWAP_ROW)
+    assert [("sface_share" in figures_of(task, SWAP_ROW)) for task in tasks] == [True, True, False]
+    assert "dlib_share" in figures_of(tasks[2], SWAP_ROW)
 
 
 def test_a_training_that_cannot_be_is_a_reason(tmp_path: Path) -> None:

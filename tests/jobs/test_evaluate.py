@@ -18,7 +18,8 @@ from stylswap.faces.batch import Face, FaceBatch
 from stylswap.jobs.evaluate import Inputs, evaluate
 from stylswap.jobs.evaluation import CROP_ROW, INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation, PhotoFigures, read_evaluation
 from stylswap.jobs.figure_columns import CHIEF, COLUMNS, chief_columns
-from stylswap.jobs.judges import DLIB, SFACE, Judges, OwnPhotos
+from stylswap.jobs.judges import DLIB, SFACE, Judges
+from stylswap.jobs.look import OwnPhotos
 from stylswap.jobs.render_faces import FaceRenderer
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapper import Swapper

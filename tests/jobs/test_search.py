@@ -8,8 +8,8 @@ import pytest
 
 from stylswap.errors import UsageError
 from stylswap.jobs import ablate
-from stylswap.jobs.ablate import StudyRequest
 from stylswap.jobs.search import search
+from stylswap.jobs.study_request import StudyRequest
 from tests.jobs.test_ablate import leave, spec_of
 
 pytest.importorskip("optuna", reason="the extra `search` is not installed")
