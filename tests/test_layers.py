@@ -47,8 +47,9 @@ MAY_IMPORT = {
     # Preparing says who is in a photo, by the settings.
     "data": f"{GROUND} faces photo storage config features.identity",
     # Never each other.
-    # `data.faceset`, `data.light_pairs`, `data.occluded_faces` for the types of their batches.
-    "engines": f"{GROUND} networks features losses faces data.faceset data.light_pairs data.occluded_faces",
+    # `data.faceset`, `data.light_pairs`, `data.occluded_faces`, `data.landmark_faces` for the types of their batches.
+    "engines": f"{GROUND} networks features losses faces data.faceset data.light_pairs data.occluded_faces"
+    " data.landmark_faces",
     "training": f"{GROUND} losses.weigh storage interrupt",
     # Straight lines that call down.
     "jobs": f"{GROUND} engines training data faces features losses networks photo config storage weights"
@@ -99,7 +100,7 @@ def is_allowed(module: str, allowed: str) -> bool:
 
 
 def test_the_reader_sees_imports() -> None:
-    assert set(imports(MODULES["training.loop"])) == {"errors", "losses.weigh"}
+    assert set(imports(MODULES["training.loop"])) == {"errors", "losses.weigh", "training.ema"}
     assert "convert" in set(imports(MODULES["weights"])), "an import inside a function, of a module as a name"
 
 

@@ -25,6 +25,20 @@ class Weighed(NamedTuple):
     values: dict[str, Tensor]
 
 
+class Ramp(NamedTuple):
+    """A weight that changes along a training: `initial` up to `start`, its own value from `full` on, a straight line between them.
+
+    Attributes:
+        start: Share of the training where it begins to change, in [0, 1].
+        full: Share of the training from which it has its own value, in [`start`, 1]; equal to `start` for a jump.
+        initial: The weight before. 0 keeps the term off until `start`; above the weight itself, the ramp falls.
+    """
+
+    start: float
+    full: float
+    initial: float = 0.0
+
+
 def check_weights(weights: Mapping[str, float], term_names: Collection[str], owner: str = "style") -> None:
     """Check before the first batch that weights and terms have the same names, and that the weights are usable.
 
@@ -49,6 +63,46 @@ def check_weights(weights: Mapping[str, float], term_names: Collection[str], own
     missing = sorted(set(term_names) - set(weights))
     if missing:
         raise WeightError(f"{owner} needs a weight for {', '.join(missing)}; give 0 to switch a term off")
+
+
+def check_ramps(ramps: Mapping[str, Ramp], term_names: Collection[str], owner: str = "style") -> None:
+    """Check before the first batch that ramps belong to terms, and that they are usable.
+
+    Args:
+        ramps: Of some of the terms.
+        term_names: The terms that exist.
+        owner: The engine they belong to, for the message.
+
+    Raises:
+        WeightError: If a ramp names no term, its shares are not 0 <= start <= full <= 1, or its initial weight is negative or no finite
+            number.
+    """
+    for name, ramp in ramps.items():
+        if name not in term_names:
+            raise WeightError(f"{owner} has no term '{name}' to ramp.{did_you_mean(name, term_names)}")
+        if not 0.0 <= ramp.start <= ramp.full <= 1.0:
+            raise WeightError(f"{owner}: the ramp of '{name}' must have 0 <= start <= full <= 1, got {ramp.start} and {ramp.full}")
+        if not (math.isfinite(ramp.initial) and ramp.initial >= 0):
+            raise WeightError(f"{owner}: the initial weight of '{name}' must be 0 or a positive finite number, got {ramp.initial}")
+
+
+def weights_at(weights: Mapping[str, float], ramps: Mapping[str, Ramp], progress: float) -> dict[str, float]:
+    """The weights at one point of a training.
+
+    Args:
+        weights: Weight of each term, at the end.
+        ramps: Of those terms whose weight changes.
+        progress: Share of the training, in [0, 1].
+
+    Returns:
+        Weight of each term. Without a ramp, and from a ramp's `full` on, exactly the one that was given.
+    """
+    current = dict(weights)
+    for name, (start, full, initial) in ramps.items():
+        if progress < full:
+            along = max(progress - start, 0.0) / (full - start) if full > start else 0.0
+            current[name] = initial + (weights[name] - initial) * along
+    return current
 
 
 def wanted(weights: Mapping[str, float]) -> frozenset[str]:

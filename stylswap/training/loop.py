@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from stylswap.errors import TrainingError, WeightError, did_you_mean
-from stylswap.losses.weigh import check_weights, wanted, weigh
+from stylswap.errors import SettingsError, TrainingError, WeightError, did_you_mean
+from stylswap.losses.weigh import Ramp, check_ramps, check_weights, wanted, weigh, weights_at
+from stylswap.training.ema import Average
 
 MAX_BAD_STEPS = 10
 
@@ -32,6 +33,16 @@ class PhaseLike(Protocol):
     @property
     def terms(self) -> Callable[[Any, Collection[str]], dict[str, Tensor]]:
         """Wanted names -> one number per face, (B,) each, unweighted."""
+        ...
+
+    @property
+    def rate(self) -> float:
+        """Factor of the learning rate."""
+        ...
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """Adam's."""
         ...
 
 
@@ -61,9 +72,9 @@ class Tick(NamedTuple):
         step: From 1: how many steps have been taken.
         seconds: Duration of this step.
         learning_rate: Of this step.
-        terms: Mean over the faces, unweighted, by phase and term: ``"network.style"``.
+        terms: Mean over the faces, unweighted, by phase and term: ``"network.style"``. Those whose weight was not 0.
         total: Weighted sum over terms and phases.
-        gradient_norm: Before clipping, of the last phase.
+        gradient_norm: Before clipping, of the last phase that had its turn.
         skipped: True when a loss or gradient was not a number and the weights were left alone.
     """
 
@@ -79,41 +90,61 @@ class Tick(NamedTuple):
 class Loop:
     """Takes steps. Same engine state, same batches, same rates: the same numbers, bit for bit on the CPU."""
 
-    def __init__(self, engine: Engine, weights: Mapping[str, Mapping[str, float]], *, gradient_norm: float) -> None:
-        """Check the weights' names both ways and make the optimisers.
+    def __init__(
+        self,
+        engine: Engine,
+        weights: Mapping[str, Mapping[str, float]],
+        *,
+        gradient_norm: float,
+        ramps: Mapping[str, Mapping[str, Ramp]] | None = None,
+        averages: Mapping[str, float] | None = None,
+    ) -> None:
+        """Check all names before the first batch and make the optimisers.
 
         Args:
             engine: What is trained.
             weights: For each phase the weight of each of its terms.
             gradient_norm: Gradients are scaled down to this norm.
+            ramps: For some phases, terms whose weight changes along the training.
+            averages: For some modules of ``engine.trained``, the decay of a moving average of their weights; 0 keeps none. See `averaged`.
 
         Raises:
-            WeightError: If a weight names no term or no phase, or a term has no weight.
+            WeightError: If a weight or a ramp names no term or no phase, or a term has no weight.
+            SettingsError: If an average is of no module, or its decay is outside [0, 1).
         """
-        phases = [phase.name for phase in engine.phases]
-        for name in weights:
-            if name not in phases:
-                raise WeightError(f"the engine has no phase '{name}'.{did_you_mean(name, phases)}")
-        for phase in engine.phases:
-            check_weights(weights.get(phase.name, {}), engine.term_names[phase.name], owner=phase.name)
+        ramps, averages = ramps or {}, averages or {}
+        _check_names(engine, weights, ramps, averages)
         self.engine = engine
         self.step_number = 0
         self._weights = {phase.name: dict(weights[phase.name]) for phase in engine.phases}
+        self._ramps = {phase.name: dict(ramps.get(phase.name, {})) for phase in engine.phases}
+        self._averages = {name: Average(engine.trained[name], decay) for name, decay in averages.items() if decay != 0}
         self._gradient_norm = gradient_norm
-        self._optimisers = {phase.name: torch.optim.Adam(phase.parameters, lr=0.0) for phase in engine.phases}
+        self._optimisers = {phase.name: torch.optim.Adam(phase.parameters, lr=0.0, betas=phase.betas) for phase in engine.phases}
         self._bad_steps = 0
 
-    def step(self, batch: object, learning_rate: float) -> Tick:
-        """One turn of every phase on one batch.
+    def step(self, batch: object, learning_rate: float, progress: float = 1.0) -> Tick:
+        """One turn of every phase on one batch. A phase none of whose terms has a weight now has no turn and costs nothing.
+
+        Args:
+            batch: For the engine.
+            learning_rate: Of this step; each phase takes it times its own rate.
+            progress: Share of the training, in [0, 1], for the ramps.
 
         Raises:
             TrainingError: After 10 steps in a row whose losses or gradients were not numbers.
+            WeightError: If no phase has a term with a weight now.
         """
         began = time.perf_counter()
         terms: dict[str, float] = {}
         total, norm, skipped = 0.0, 0.0, False
+        turns = {phase.name: weights_at(self._weights[phase.name], self._ramps[phase.name], progress) for phase in self.engine.phases}
+        if not any(wanted(weights) for weights in turns.values()):
+            raise WeightError(f"no term has a positive weight at {progress:.0%} of the training: there is nothing to minimise")
         for phase in self.engine.phases:
-            weights = self._weights[phase.name]
+            weights = turns[phase.name]
+            if not wanted(weights):
+                continue
             weighed = weigh(phase.terms(batch, wanted(weights)), weights)
             norm, updated = self._update(phase, weighed.total, learning_rate)
             terms |= {f"{phase.name}.{name}": float(value) for name, value in weighed.values.items()}
@@ -125,6 +156,8 @@ class Loop:
                 f"{MAX_BAD_STEPS} steps in a row gave losses or gradients that are not numbers (last terms: {terms}); "
                 "lower training.learning_rate and resume from the last checkpoint"
             )
+        for average in self._averages.values():
+            average.update(self.step_number)
         self.step_number += 1
         return Tick(self.step_number, time.perf_counter() - began, learning_rate, terms, total, norm, skipped)
 
@@ -138,42 +171,72 @@ class Loop:
         if not math.isfinite(norm):
             return norm, False
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * phase.rate
         optimiser.step()
         return norm, True
 
+    def averaged(self, name: str = "network") -> dict[str, Tensor]:
+        """The `state_dict` to use a module with: of its moving average, or its own where none is kept. Not copies.
+
+        Args:
+            name: Of the module in ``engine.trained``.
+        """
+        average = self._averages.get(name)
+        return self.engine.trained[name].state_dict() if average is None else average.state()
+
     def state(self) -> dict[str, Tensor]:
-        """Everything that the next step depends on, as named tensors."""
+        """Everything that the next step depends on, and the averages, as named tensors."""
         tensors = {f"trained.{name}": value for name, value in self.engine.trained.state_dict().items()}
         for phase, optimiser in self._optimisers.items():
             for index, moments in optimiser.state_dict()["state"].items():
                 tensors |= {f"optimiser.{phase}.{index}.{name}": value for name, value in moments.items()}
+        for module, average in self._averages.items():
+            tensors |= {f"average.{module}.{name}": value for name, value in average.state().items()}
         tensors["step"] = torch.tensor(self.step_number)
         return tensors
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from a `state`.
+        """Go on from a `state`. An average that the state lacks, because none was kept then, begins here.
 
         Raises:
             TrainingError: If the tensors belong to another engine.
         """
-        trained = {name.removeprefix("trained."): value for name, value in tensors.items() if name.startswith("trained.")}
         try:
-            self.engine.trained.load_state_dict(trained)
+            self.engine.trained.load_state_dict(_below("trained.", tensors))
         except RuntimeError as error:
             raise TrainingError(f"the checkpoint belongs to another network: {error}") from error
         for phase in self.engine.phases:
             self._load_moments(phase, tensors)
+        for name, average in self._averages.items():
+            average.load_state(_below(f"average.{name}.", tensors) or self.engine.trained[name].state_dict())
         self.step_number = int(tensors["step"])
 
     def _load_moments(self, phase: PhaseLike, tensors: Mapping[str, Tensor]) -> None:
         optimiser = self._optimisers[phase.name]
         for index, parameter in enumerate(phase.parameters):
-            prefix = f"optimiser.{phase.name}.{index}."
-            moments = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            moments = _below(f"optimiser.{phase.name}.{index}.", tensors)
             for name, value in moments.items():
                 if value.shape == parameter.shape:
                     # In the parameter's memory layout: another layout takes another kernel and may round differently.
                     moments[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
             if moments:
                 optimiser.state[parameter] = moments
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _check_names(
+    engine: Engine, weights: Mapping[str, Mapping[str, float]], ramps: Mapping[str, Mapping[str, Ramp]], averages: Mapping[str, float]
+) -> None:
+    phases = [phase.name for phase in engine.phases]
+    for name in (*weights, *ramps):
+        if name not in phases:
+            raise WeightError(f"the engine has no phase '{name}'.{did_you_mean(name, phases)}")
+    for name in averages:
+        if name not in engine.trained:
+            raise SettingsError(f"the engine trains no module '{name}' to average.{did_you_mean(name, engine.trained.keys())}")
+    for phase in engine.phases:
+        check_weights(weights.get(phase.name, {}), engine.term_names[phase.name], owner=phase.name)
+        check_ramps(ramps.get(phase.name, {}), engine.term_names[phase.name], owner=phase.name)

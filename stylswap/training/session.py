@@ -105,9 +105,9 @@ class Session:
         return self._before + time.monotonic() - self._began
 
     def recent_terms(self) -> dict[str, float]:
-        """Mean of the recent steps, by term."""
+        """Mean of the recent steps, by term; of a term that has just come in, of those steps that had it."""
         names = self._recent[-1].terms if self._recent else {}
-        return {name: statistics.fmean(tick.terms[name] for tick in self._recent) for name in names}
+        return {name: statistics.fmean(tick.terms[name] for tick in self._recent if name in tick.terms) for name in names}
 
     def run(self) -> bool:
         """Train.
@@ -134,7 +134,7 @@ class Session:
     def _step(self, share: float) -> None:
         pace = self._pace
         rate = learning_rate(share, peak=pace.peak, final=pace.final, warmup=pace.warmup)
-        tick = self._loop.step(self._batch(self._loop.step_number), rate)
+        tick = self._loop.step(self._batch(self._loop.step_number), rate, share)
         self._recent.append(tick)
         self._journal.write({**tick._asdict(), "elapsed_seconds": round(self.elapsed_seconds, 3)})
         if tick.step % pace.checkpoint_every == 0:

@@ -7,6 +7,7 @@ import torch
 
 from stylswap.errors import ShapeError, WeightError
 from stylswap.losses import check_weights, wanted, weigh
+from stylswap.losses.weigh import Ramp, check_ramps, weights_at
 
 NAMES = frozenset({"style", "content", "lighting", "smoothness"})
 WEIGHTS = {"content": 1.0, "style": 25.0, "lighting": 0.0, "smoothness": 2}
@@ -97,3 +98,57 @@ def test_weights_that_do_not_fit_are_refused(weights: dict[str, float], message:
 def test_the_message_names_the_owner() -> None:
     with pytest.raises(WeightError, match=r"^morph has no term"):
         check_weights({"x": 1.0}, ["content"], owner="morph")
+
+
+# ---- ramps
+
+
+@pytest.mark.parametrize(
+    ("progress", "style", "content"),
+    [(0.0, 0.0, 4.0), (0.2, 0.0, 3.4), (0.3, 6.25, 3.1), (0.4, 12.5, 2.8), (0.6, 25.0, 2.2), (0.8, 25.0, 1.6), (1.0, 25.0, 1.0)],
+)
+def test_ramps_rise_and_fall_along_a_straight_line(progress: float, style: float, content: float) -> None:
+    ramps = {"style": Ramp(0.2, 0.6), "content": Ramp(0.0, 1.0, initial=4.0)}
+    found = weights_at(WEIGHTS, ramps, progress)
+    assert found == pytest.approx({**WEIGHTS, "style": style, "content": content})
+    assert WEIGHTS["style"] == 25.0, "the weights that were given stay"
+    assert ("style" in wanted(found)) == (progress > 0.2)
+
+
+def test_a_ramp_of_no_length_is_a_jump() -> None:
+    assert [weights_at({"style": 2.0}, {"style": Ramp(0.5, 0.5, 1.0)}, share)["style"] for share in (0.0, 0.499, 0.5, 1.0)] == [1, 1, 2, 2]
+    assert weights_at({"style": 2.0}, {"style": Ramp(0.0, 0.0)}, 0.0) == {"style": 2.0}
+
+
+def test_a_weight_can_fall_to_nothing() -> None:
+    ramps = {"content": Ramp(0.0, 0.5, initial=2.0)}
+    assert [weights_at({"content": 0.0}, ramps, share)["content"] for share in (0.0, 0.25, 0.5, 0.9)] == [2, 1, 0, 0]
+
+
+def test_ends_are_exact() -> None:
+    ramps = {"style": Ramp(0.1, 0.7, initial=0.3)}
+    assert weights_at({"style": 1 / 3}, ramps, 0.7)["style"] == 1 / 3
+    assert weights_at({"style": 1 / 3}, ramps, 0.1)["style"] == 0.3
+    assert weights_at(WEIGHTS, {}, 0.5) == WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("ramp", "message"),
+    [
+        (Ramp(-0.1, 0.5), "0 <= start <= full <= 1, got -0.1 and 0.5"),
+        (Ramp(0.5, 1.5), "0 <= start <= full <= 1, got 0.5 and 1.5"),
+        (Ramp(0.5, 0.4), "0 <= start <= full <= 1, got 0.5 and 0.4"),
+        (Ramp(math.nan, 0.5), "0 <= start <= full <= 1, got nan and 0.5"),
+        (Ramp(0.0, 0.5, -1.0), "initial weight of 'style' must be 0 or a positive finite number, got -1.0"),
+        (Ramp(0.0, 0.5, math.inf), "initial weight of 'style' must be 0 or a positive finite number, got inf"),
+    ],
+)
+def test_ramps_that_do_not_fit_are_refused(ramp: Ramp, message: str) -> None:
+    with pytest.raises(WeightError, match=message):
+        check_ramps({"style": ramp}, NAMES)
+
+
+def test_a_ramp_of_no_term_is_refused() -> None:
+    check_ramps({"style": Ramp(0.0, 1.0)}, NAMES)
+    with pytest.raises(WeightError, match=r"morph has no term 'styl' to ramp\. Did you mean 'style'"):
+        check_ramps({"styl": Ramp(0.0, 1.0)}, NAMES, owner="morph")

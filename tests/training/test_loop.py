@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stylswap.errors import TrainingError, WeightError
-from stylswap.training.loop import MAX_BAD_STEPS, Loop
-from tests.training.conftest import WEIGHTS, ToyEngine, ToyPhase, conv_batch, conv_engine, linear_batch, linear_engine
+from stylswap.engines.phase import Phase
+from stylswap.errors import SettingsError, TrainingError, WeightError
+from stylswap.losses.weigh import Ramp
+from stylswap.training.loop import MAX_BAD_STEPS, Loop, PhaseLike
+from tests.training.conftest import WEIGHTS, DuelEngine, ToyEngine, ToyPhase, conv_batch, conv_engine, linear_batch, linear_engine
 
 NO_CLIPPING = 1e9
 
@@ -102,6 +104,138 @@ def test_every_phase_has_its_turn_and_its_own_parameters() -> None:
     assert order == ["one", "two"]
     assert tick.total == pytest.approx(tick.terms["one.fit"] + 3 * tick.terms["two.fit"])
     assert not torch.equal(second.weight, before)
+
+
+# ---- phases that differ
+
+
+def test_a_phase_has_its_own_rate_and_betas() -> None:
+    engine, other = linear_engine(), linear_engine().network
+    engine.phases = [engine.phases[0]._replace(rate=0.5, betas=(0.5, 0.99))]
+    loop = Loop(engine, {"network": {"fit": 1.0, "small": 0.0}}, gradient_norm=NO_CLIPPING)
+    optimiser = torch.optim.Adam(other.parameters(), lr=0.05, betas=(0.5, 0.99))
+    for step in range(4):
+        assert loop.step(linear_batch(step), 0.1).learning_rate == 0.1
+        inputs, wanted = linear_batch(step)
+        optimiser.zero_grad()
+        (other(inputs) - wanted).square().mean().backward()
+        optimiser.step()
+    for mine, theirs in zip(engine.network.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_the_phases_of_an_engine_are_phases_of_the_loop() -> None:
+    phase = Phase("network", (), lambda batch, names: {})
+    as_the_loop_sees_it: PhaseLike = phase
+    assert as_the_loop_sees_it.rate == 1.0
+    assert as_the_loop_sees_it.betas == torch.optim.Adam([nn.Parameter(torch.ones(1))]).defaults["betas"], "Adam's own: nothing changed"
+
+
+# ---- ramps
+
+DUEL = {"network": {"fit": 1.0, "adversarial": 0.5}, "critic": {"hinge": 1.0}}
+
+
+def test_a_phase_without_a_weighted_term_has_no_turn() -> None:
+    engine = DuelEngine()
+    ramps = {"network": {"adversarial": Ramp(0.5, 0.7)}, "critic": {"hinge": Ramp(0.4, 0.4)}}
+    loop = Loop(engine, DUEL, gradient_norm=1.0, ramps=ramps)
+    before = {name: tensor.clone() for name, tensor in engine.critic.state_dict().items()}
+    tick = loop.step(conv_batch(0), 0.01, 0.39)
+    assert engine.asked == [("network", frozenset({"fit"}))]
+    assert tick.terms.keys() == {"network.fit"}
+    assert tick.total == tick.terms["network.fit"]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in engine.critic.state_dict().items()), "power iteration included"
+    assert not any(name.startswith("optimiser.critic") for name in loop.state())
+    assert loop.step(conv_batch(1), 0.01, 0.4).terms.keys() == {"critic.hinge", "network.fit"}
+    tick = loop.step(conv_batch(2), 0.01, 0.6)
+    assert tick.terms.keys() == {"critic.hinge", "network.fit", "network.adversarial"}
+    wanted_total = tick.terms["critic.hinge"] + tick.terms["network.fit"] + 0.25 * tick.terms["network.adversarial"]
+    assert tick.total == pytest.approx(wanted_total)
+
+
+def test_without_a_word_about_progress_ramps_are_at_their_end(toy: ToyEngine) -> None:
+    ramped = Loop(linear_engine(), WEIGHTS, gradient_norm=1.0, ramps={"network": {"small": Ramp(0.2, 1.0), "fit": Ramp(0.0, 0.5, 9.0)}})
+    assert ramped.step(linear_batch(0), 0.1).total == Loop(toy, WEIGHTS, gradient_norm=1.0).step(linear_batch(0), 0.1).total
+
+
+def test_nothing_to_minimise_is_told_with_the_progress(toy: ToyEngine) -> None:
+    ramps = {"network": {"fit": Ramp(0.5, 0.5), "small": Ramp(0.5, 0.5)}}
+    loop = Loop(toy, WEIGHTS, gradient_norm=1.0, ramps=ramps)
+    with pytest.raises(WeightError, match="no term has a positive weight at 20% of the training"):
+        loop.step(linear_batch(0), 0.1, 0.2)
+    loop.step(linear_batch(0), 0.1, 0.5)
+    with pytest.raises(WeightError, match="nothing to minimise"):
+        Loop(toy, {"network": {"fit": 0.0, "small": 0.0}}, gradient_norm=1.0).step(linear_batch(0), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("ramps", "message"),
+    [
+        ({"network": {"smal": Ramp(0.0, 1.0)}}, "network has no term 'smal' to ramp. Did you mean 'small'"),
+        ({"critic": {"fit": Ramp(0.0, 1.0)}}, "the engine has no phase 'critic'"),
+        ({"network": {"fit": Ramp(0.8, 0.2)}}, "must have 0 <= start <= full <= 1, got 0.8 and 0.2"),
+    ],
+)
+def test_ramps_are_checked_before_the_first_batch(toy: ToyEngine, ramps: dict[str, dict[str, Ramp]], message: str) -> None:
+    with pytest.raises(WeightError, match=message):
+        Loop(toy, WEIGHTS, gradient_norm=1.0, ramps=ramps)
+    assert toy.asked == []
+
+
+# ---- averages
+
+
+def test_the_average_follows_the_steps(toy: ToyEngine) -> None:
+    loop = Loop(toy, WEIGHTS, gradient_norm=1.0, averages={"network": 0.2})
+    expected = toy.network.weight.detach().clone()
+    assert torch.equal(loop.averaged()["weight"], expected)
+    for step in range(3):
+        loop.step(linear_batch(step), 0.1)
+        decay = [0.1, 2 / 11, 0.2][step]  # (1 + t) / (10 + t), until the decay itself is less
+        expected = decay * expected + (1 - decay) * toy.network.weight.detach()
+    torch.testing.assert_close(loop.averaged()["weight"], expected)
+    assert not torch.equal(loop.averaged()["weight"], toy.network.weight)
+    shown = nn.Linear(3, 2)
+    shown.load_state_dict(loop.averaged("network"))
+    assert torch.equal(shown.weight, loop.averaged()["weight"])
+
+
+def test_an_average_changes_no_number_of_the_training() -> None:
+    plain = Loop(conv_engine(), WEIGHTS, gradient_norm=1.0)
+    averaging = Loop(conv_engine(), WEIGHTS, gradient_norm=1.0, averages={"network": 0.9})
+    for step in range(3):
+        one, two = plain.step(conv_batch(step), 0.01), averaging.step(conv_batch(step), 0.01)
+        assert (one.total, one.gradient_norm) == (two.total, two.gradient_norm)
+    mine, theirs = plain.state(), averaging.state()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert {name.split(".")[0] for name in theirs.keys() - mine.keys()} == {"average"}
+
+
+@pytest.mark.parametrize("averages", [None, {}, {"network": 0.0}])
+def test_without_an_average_the_weights_themselves_are_given(toy: ToyEngine, averages: dict[str, float] | None) -> None:
+    loop = Loop(toy, WEIGHTS, gradient_norm=1.0, averages=averages)
+    loop.step(linear_batch(0), 0.1)
+    assert torch.equal(loop.averaged()["weight"], toy.network.weight)
+    assert not any(name.startswith("average") for name in loop.state())
+
+
+def test_averages_are_checked(toy: ToyEngine) -> None:
+    with pytest.raises(SettingsError, match=r"trains no module 'netwrok' to average\. Did you mean 'network'"):
+        Loop(toy, WEIGHTS, gradient_norm=1.0, averages={"netwrok": 0.9})
+    with pytest.raises(SettingsError, match=r"below 1, got 1\.0"):
+        Loop(toy, WEIGHTS, gradient_norm=1.0, averages={"network": 1.0})
+
+
+def test_an_average_that_a_state_lacks_begins_there(toy: ToyEngine) -> None:
+    before = Loop(linear_engine(), WEIGHTS, gradient_norm=1.0)
+    before.step(linear_batch(0), 0.1)
+    loop = Loop(toy, WEIGHTS, gradient_norm=1.0, averages={"network": 0.9})
+    loop.load_state(before.state())
+    assert torch.equal(loop.averaged()["weight"], before.engine.network.weight)
+    with_average = loop.state()
+    before.load_state(with_average)  # and one that is no longer wanted is passed over
+    assert torch.equal(before.averaged()["weight"], before.engine.network.weight)
 
 
 # ---- weights
@@ -198,16 +332,19 @@ def test_a_good_step_starts_the_count_again(toy: ToyEngine) -> None:
 # ---- states
 
 
+@pytest.mark.parametrize("averages", [{}, {"network": 0.9}], ids=["plain", "average"])
 @pytest.mark.parametrize(("make", "batch"), [(linear_engine, linear_batch), (conv_engine, conv_batch)], ids=["linear", "channels_last"])
-def test_six_steps_are_three_and_three_bit_for_bit(make: Callable[[], ToyEngine], batch: Callable[[int], Any]) -> None:
-    whole = Loop(make(), WEIGHTS, gradient_norm=1.0)
+def test_six_steps_are_three_and_three_bit_for_bit(
+    make: Callable[[], ToyEngine], batch: Callable[[int], Any], averages: dict[str, float]
+) -> None:
+    whole = Loop(make(), WEIGHTS, gradient_norm=1.0, averages=averages)
     ticks = [whole.step(batch(step), 0.01) for step in range(6)]
-    first = Loop(make(), WEIGHTS, gradient_norm=1.0)
+    first = Loop(make(), WEIGHTS, gradient_norm=1.0, averages=averages)
     for step in range(3):
         first.step(batch(step), 0.01)
     # As a checkpoint holds them: contiguous copies, on the CPU.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in first.state().items()}
-    second = Loop(make(), WEIGHTS, gradient_norm=1.0)
+    second = Loop(make(), WEIGHTS, gradient_norm=1.0, averages=averages)
     second.load_state(tensors)
     assert second.step_number == 3
     resumed = [second.step(batch(step), 0.01) for step in range(3, 6)]

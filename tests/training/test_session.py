@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from stylswap.errors import TrainingError
+from stylswap.losses.weigh import Ramp
 from stylswap.training import session as module
 from stylswap.training.checkpoint import checkpoints, load_checkpoint
 from stylswap.training.journal import Journal
 from stylswap.training.loop import Loop, Tick
 from stylswap.training.schedule import Budget, learning_rate
-from stylswap.training.session import JOURNAL_FILE, Pace, Progress, Session
-from tests.training.conftest import WEIGHTS, linear_batch, linear_engine
+from stylswap.training.session import JOURNAL_FILE, Pace, Progress, Session, resumed
+from tests.training.conftest import WEIGHTS, DuelEngine, conv_batch, linear_batch, linear_engine
 
 PACE = Pace(peak=0.1, final=0.01, warmup=0.2, checkpoint_every=4, sheet_every=3)
 
@@ -39,8 +40,8 @@ class Clock:
         monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
         taken = Loop.step
 
-        def step(loop: Loop, batch: object, rate: float) -> Tick:
-            tick = taken(loop, batch, rate)
+        def step(loop: Loop, batch: object, rate: float, progress: float) -> Tick:
+            tick = taken(loop, batch, rate, progress)
             self.now += seconds_per_step
             return tick._replace(seconds=seconds_per_step)
 
@@ -157,6 +158,55 @@ def test_an_interrupted_training_goes_on_with_the_same_numbers(tmp_path: Path) -
     assert torch.equal(loop.engine.network.weight, whole.engine.network.weight)
     facts = [[(entry["step"], entry["total"], entry["learning_rate"]) for entry in journal(tmp_path / name)] for name in ("whole", "parts")]
     assert facts[0] == facts[1]
+
+
+def test_a_duel_with_ramps_and_an_average_goes_on_with_the_same_numbers(tmp_path: Path) -> None:
+    ramps = {"network": {"adversarial": Ramp(0.2, 0.8), "fit": Ramp(0.0, 0.5, initial=3.0)}, "critic": {"hinge": Ramp(0.1, 0.1)}}
+
+    def loop() -> Loop:
+        weights = {"network": {"fit": 1.0, "adversarial": 0.5}, "critic": {"hinge": 1.0}}
+        return Loop(DuelEngine(), weights, gradient_norm=1.0, ramps=ramps, averages={"network": 0.9})
+
+    def sitting(name: str, loop: Loop, **more: Any) -> Session:
+        run = tmp_path / name
+        run.mkdir(exist_ok=True)
+        return Session(loop, conv_batch, run=run, budget=Budget(steps=10), pace=PACE, header={"data": "abc"}, **more)
+
+    whole = loop()
+    sitting("whole", whole).run()
+    sittings: list[Session] = []
+
+    def stop_at_times(progress: Progress) -> None:
+        if progress.tick.step in (1, 4):  # before the critic comes in, and in the middle of a ramp
+            sittings[-1].ask_to_stop()
+
+    for finished in (False, False, True):
+        parts = loop()
+        before = resumed(tmp_path / "parts", parts, "abc") if sittings else 0.0
+        sittings.append(sitting("parts", parts, elapsed_seconds=before, on_step=stop_at_times))
+        assert sittings[-1].run() is finished
+    mine, theirs = parts.state(), whole.state()
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    facts = [[(entry["step"], entry["total"], entry["terms"]) for entry in journal(tmp_path / name)] for name in ("whole", "parts")]
+    assert facts[0] == facts[1]
+    assert [len(terms) for _, _, terms in facts[0]] == [1, 2, 2, 3, 3, 3, 3, 3, 3, 3]
+
+
+def test_the_share_of_the_budget_drives_the_ramps(tmp_path: Path) -> None:
+    loop = Loop(linear_engine(), WEIGHTS, gradient_norm=1.0, ramps={"network": {"small": Ramp(0.4, 0.8)}})
+    seen: list[Progress] = []
+    running = session(tmp_path, loop, on_step=seen.append)
+    running.run()
+    assert ["network.small" in progress.tick.terms for progress in seen] == 5 * [False] + 5 * [True]
+    shares = [0.25, 0.5, 0.75, 1.0, 1.0]
+    for progress, share in zip(seen[5:], shares, strict=True):
+        terms = progress.tick.terms
+        assert progress.tick.total == pytest.approx(2.0 * terms["network.fit"] + 0.5 * share * terms["network.small"])
+    # The mean of a term that came in late is over the steps that had it.
+    late = [progress.tick.terms["network.small"] for progress in seen[5:]]
+    assert running.recent_terms()["network.small"] == pytest.approx(sum(late) / 5)
+    assert seen[5].terms["network.small"] == late[0]
 
 
 def test_a_used_up_budget_takes_no_step(tmp_path: Path) -> None:
