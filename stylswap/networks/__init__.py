@@ -9,16 +9,25 @@ import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import torch
-
 from stylswap.errors import SettingsError, did_you_mean
-from stylswap.networks.blocks import Setting, SwapNetwork
-from stylswap.networks.pyramid import PyramidNetwork
+from stylswap.networks.blocks import Setting, SwapNetwork, weights_from
+from stylswap.networks.grown import GrownNetwork, grow
+from stylswap.networks.pyramid import PyramidNetwork, grow_pyramid
 from stylswap.networks.residual import ResidualNetwork
 
-__all__ = ["NETWORKS", "PyramidNetwork", "ResidualNetwork", "Setting", "SwapNetwork", "build_network"]
+__all__ = [
+    "NETWORKS",
+    "GrownNetwork",
+    "PyramidNetwork",
+    "ResidualNetwork",
+    "Setting",
+    "SwapNetwork",
+    "build_network",
+    "grow",
+    "grow_pyramid",
+]
 
-NETWORKS: Mapping[str, type[SwapNetwork]] = MappingProxyType({kind.name: kind for kind in (PyramidNetwork, ResidualNetwork)})
+NETWORKS: Mapping[str, type[SwapNetwork]] = MappingProxyType({kind.name: kind for kind in (PyramidNetwork, ResidualNetwork, GrownNetwork)})
 
 
 def build_network(name: str, *, seed: int = 0, **settings: object) -> SwapNetwork:
@@ -48,6 +57,5 @@ def build_network(name: str, *, seed: int = 0, **settings: object) -> SwapNetwor
     for setting in settings:
         if setting not in known:
             raise SettingsError(f"{name} has no setting '{setting}'.{did_you_mean(setting, known)}")
-    with torch.random.fork_rng(devices=()), torch.device("cpu"):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach the generators of the accelerators, too
+    with weights_from(seed):
         return kind(**settings)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 import torch
@@ -42,6 +44,10 @@ class SwapNetwork(nn.Module, ABC):
     @abstractmethod
     def draw(self, images: Tensor) -> Tensor:
         """The network proper, (B, 3, S, S) -> (B, 3, S, S), without a limit on the range. Call the module, not this."""
+
+    def trainable_parameters(self) -> tuple[nn.Parameter, ...]:
+        """What an optimiser is to move: every parameter that is not frozen."""
+        return tuple(parameter for parameter in self.parameters() if parameter.requires_grad)
 
     def forward(self, images: Tensor) -> Tensor:
         """Give every face the identity's appearance.
@@ -114,6 +120,14 @@ def enlarge(features: Tensor, mode: str) -> Tensor:
         mode: ``nearest`` or ``bilinear``.
     """
     return F.interpolate(features, scale_factor=2, mode=mode, align_corners=False if mode == "bilinear" else None)
+
+
+@contextmanager
+def weights_from(seed: int) -> Iterator[None]:
+    """Modules made inside get weights that depend on `seed` alone, on the CPU; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=()), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach the generators of the accelerators, too
+        yield
 
 
 def initialise(network: nn.Module) -> None:

@@ -92,7 +92,11 @@ class ResidualNetwork(SwapNetwork):
         return {"widths": list(self.widths), "blocks": self.blocks}
 
     def draw(self, images: Tensor) -> Tensor:
-        """Down, around and up again, (B, 3, S, S) -> (B, 3, S, S)."""
+        """Add the change, (B, 3, S, S) -> (B, 3, S, S)."""
+        return torch.add(images, self.to_change(self.features(images)))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Down, around and up again, (B, 3, S, S) -> (B, widths[0], S, S): what `to_change` reads the change from."""
         features: Tensor = self.stem(images - 0.5)  # (B, 16, S, S)
         skips = []
         for down in self.downs:
@@ -101,4 +105,4 @@ class ResidualNetwork(SwapNetwork):
         features = self.bottom(features)  # (B, 128, S/16, S/16)
         for up in self.ups:
             features = up(torch.cat([enlarge(features, "bilinear"), skips.pop()], dim=1))  # (B, C, 2H, 2W)
-        return torch.add(images, self.to_change(features))  # (B, 3, S, S)
+        return features

@@ -10,7 +10,12 @@ from stylswap.errors import SettingsError, ShapeError
 from stylswap.networks import NETWORKS, PyramidNetwork, ResidualNetwork, build_network
 from stylswap.networks.blocks import InstanceNorm, SwapNetwork, check_whole, enlarge
 
-SMALL = {"pyramid": {"scales": 3, "channels": 4}, "residual": {"widths": [4, 8, 8], "blocks": 1}}
+SMALL = {
+    "pyramid": {"scales": 3, "channels": 4},
+    "residual": {"widths": [4, 8, 8], "blocks": 1},
+    "grown": {"widths": [4, 8], "blocks": 1, "branch_width": 4, "fine_width": 2},
+}
+LAST = {"pyramid": "to_rgb", "residual": "to_change", "grown": "base.to_change"}
 
 
 def images(side: int, batch: int = 2) -> torch.Tensor:
@@ -37,6 +42,7 @@ def test_every_network_is_tried_here() -> None:
         ("pyramid", {"scales": 6}, 1_820_739),
         ("pyramid", {"scales": 1, "channels": 2}, 3 * 9 * 2 + 2 + 2 * 9 * 2 + 2 + 2 * 2 + 2 + 2 * 3 + 3),
         ("residual", {}, 2_427_395),
+        ("grown", {}, 2_427_395 + 26_841),
     ],
 )
 def test_number_of_parameters(name: str, settings: dict[str, int], expected: int) -> None:
@@ -114,7 +120,7 @@ def test_the_start_depends_on_the_input_and_is_no_explosion() -> None:
 
 
 def test_output_is_clamped_outside_training_only(small: SwapNetwork) -> None:
-    last = small.to_rgb if small.name == "pyramid" else small.to_change
+    last = small.get_submodule(LAST[small.name])
     assert isinstance(last, nn.Conv2d)
     assert last.bias is not None
     crops = images(16)
@@ -150,7 +156,7 @@ def test_a_face_does_not_see_the_rest_of_the_batch(small: SwapNetwork) -> None:
         torch.testing.assert_close(small(crops)[1:], small(crops[1:]))
 
 
-@pytest.mark.parametrize(("name", "multiple", "smallest"), [("pyramid", 16, 16), ("residual", 16, 32)])
+@pytest.mark.parametrize(("name", "multiple", "smallest"), [("pyramid", 16, 16), ("residual", 16, 32), ("grown", 32, 64)])
 def test_sides_that_do_not_fit_are_refused(name: str, multiple: int, smallest: int) -> None:
     network = build_network(name)
     with pytest.raises(ShapeError, match=f"multiple of {multiple}, and at least {smallest}, got 100 .* crop at 96"):
@@ -188,7 +194,7 @@ def test_weights_come_from_the_seed_and_nothing_else() -> None:
     ("name", "settings", "message"),
     [
         ("pyramyd", {}, "there is no network 'pyramyd'. Did you mean 'pyramid'?"),
-        ("gan", {}, "there is no network 'gan'. Known: pyramid, residual."),
+        ("gan", {}, "there is no network 'gan'. Known: grown, pyramid, residual."),
         ("pyramid", {"scale": 5}, "pyramid has no setting 'scale'. Did you mean 'scales'?"),
         ("pyramid", {"scales": 0}, "pyramid: scales must be a whole number of at least 1, got 0"),
         ("pyramid", {"channels": 3.5}, "pyramid: channels must be a whole number of at least 1, got 3.5"),
