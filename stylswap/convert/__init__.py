@@ -14,11 +14,13 @@ from torch import Tensor
 
 from stylswap.convert.archive import download_archive, extract_member
 from stylswap.convert.lpips import lpips_to_perceptual, read_arrays
+from stylswap.convert.mobilefacenet import mobilefacenet_to_folded
 from stylswap.convert.npm import PREFIX, download_npm
 from stylswap.convert.onnx_file import read_onnx
 from stylswap.convert.parsing import parsing_to_bisenet
 from stylswap.convert.sface import sface_to_folded
 from stylswap.convert.state import read_state
+from stylswap.convert.tflite_file import read_tflite
 from stylswap.convert.vgg import vgg19_to_relu4_2
 from stylswap.errors import WeightsFileError, did_you_mean
 
@@ -29,6 +31,7 @@ CONVERTERS: dict[str, Callable[[Path], dict[str, Tensor] | bytes]] = {
     "vgg19-to-relu4_2": lambda file: vgg19_to_relu4_2(read_state(file)),
     "parsing-to-bisenet": lambda file: parsing_to_bisenet(read_state(file)),
     "sface-to-folded": lambda file: sface_to_folded(read_onnx(file)),
+    "mobilefacenet-to-folded": lambda file: mobilefacenet_to_folded(read_tflite(file)),
     "lpips-to-perceptual": lambda file: lpips_to_perceptual(read_arrays(file)),
     "unchanged": lambda file: file.read_bytes(),
 }

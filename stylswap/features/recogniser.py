@@ -1,7 +1,7 @@
 """Face recognisers that gradients pass through: who is it, and which pixels make it so?
 
-For training, and for judging what was trained with another one: none is a judge of what it taught. dlib's came with dlib's models;
-`sface` has to be fetched: `stylswap weights fetch sface`.
+For training, and for judging what was trained with another one: none is a judge of what it taught. dlib's came with dlib's models,
+`mobilefacenet` ships with stylswap, and `sface` has to be fetched: `stylswap weights fetch sface`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from stylswap.faces.landmarks import LEFT_EYE, RIGHT_EYE
 from stylswap.features import chip, dlib_file
 from stylswap.networks import sface
 from stylswap.networks.dlib_resnet import DlibResNet
+from stylswap.networks.mobilefacenet import MobileFaceNet
 from stylswap.networks.sface import SFace
 from stylswap.shapes import check_shapes
 from stylswap.weights import weights_path
@@ -163,13 +164,12 @@ def face_from_image(landmarks: FloatArray) -> FloatArray:
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag], [0.0, 0.0, 1.0]])
 
 
-def _fetched_sface() -> nn.Module:
-    path = weights_path("sface")
-    network = SFace()
+def _with_weights(name: str, network: nn.Module) -> nn.Module:
+    path = weights_path(name)
     try:
         network.load_state_dict({key: tensor.float() for key, tensor in load_file(path).items()})
     except (RuntimeError, SafetensorError) as error:
-        raise WeightsFileError(f"{path} holds no face recogniser 'sface' of this version: {error}") from error
+        raise WeightsFileError(f"{path} holds no face recogniser '{name}' of this version: {error}") from error
     return network
 
 
@@ -183,11 +183,16 @@ FIVE_POINT_ALIGNMENT: Final = Alignment(face_from_image, sface.SIDE_PX)
 CHIP_ALIGNMENT: Final = Alignment(chip.chip_from_image, chip.SIDE_PX)
 
 RECOGNISERS: Final[Mapping[str, RecogniserKind]] = {
-    "sface": RecogniserKind(_fetched_sface, FIVE_POINT_ALIGNMENT),
+    "sface": RecogniserKind(lambda: _with_weights("sface", SFace()), FIVE_POINT_ALIGNMENT),
+    "mobilefacenet": RecogniserKind(lambda: _with_weights("mobilefacenet", MobileFaceNet()), FIVE_POINT_ALIGNMENT),
     "dlib": RecogniserKind(_dlib_resnet, CHIP_ALIGNMENT),
 }
 """All that there are, by name.
 
-Their cosines are not on one scale. SFace's spread around 0 for strangers; dlib's learned distances, not angles, and its features share a
-large common part: strangers have a cosine of about 0.85, photos of one person one of about 0.95.
+Their cosines are not on one scale. SFace's and MobileFaceNet's spread not far from 0 for strangers, 0.2 and 0.13 between generated faces,
+where photos of one person have 0.57 and 0.62; dlib's learned distances, not angles, and its features share a large common part: strangers
+have a cosine of about 0.87, photos of one person one of about 0.94.
+
+Nor are they independent: SFace and MobileFaceNet want the same alignment, and learned, as far as is said, from the same kind of photos.
+Over pairs of strangers their cosines correlate by 0.67, dlib's and MobileFaceNet's by 0.73, dlib's and SFace's by 0.54.
 """

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -13,6 +16,7 @@ from stylswap.data.faceset import FaceSet
 from stylswap.errors import SettingsError, ShapeError, WeightsFileError
 from stylswap.faces.align import reference_shape, transform_points
 from stylswap.faces.batch import Face
+from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import LEFT_EYE, RIGHT_EYE
 from stylswap.features import recogniser
 from stylswap.features.identity import FaceDescriptor
@@ -190,15 +194,16 @@ def test_another_file_in_the_place_of_dlibs_is_refused(tmp_path, monkeypatch: py
         Recogniser.load("dlib")
 
 
-def test_a_file_of_something_else_is_refused(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("named", ["sface", "mobilefacenet"])
+def test_a_file_of_something_else_is_refused(tmp_path, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     save_file({"other": torch.zeros(1)}, tmp_path / "other.safetensors")
     monkeypatch.setattr(recogniser, "weights_path", lambda _: tmp_path / "other.safetensors")
-    with pytest.raises(WeightsFileError, match="holds no face recogniser 'sface' of this version"):
-        Recogniser.load("sface")
+    with pytest.raises(WeightsFileError, match=f"holds no face recogniser '{named}' of this version"):
+        Recogniser.load(named)
 
 
 # Least mean cosine of the identity's photos with their own mean, most of other people's.
-LIMITS = {"sface": (0.7, 0.4), "dlib": (0.95, 0.92)}
+LIMITS = {"sface": (0.7, 0.4), "dlib": (0.95, 0.92), "mobilefacenet": (0.7, 0.4)}
 
 
 @pytest.fixture(scope="module", params=sorted(RECOGNISERS))
@@ -272,6 +277,42 @@ def test_dlibs_gradient_is_the_slope_of_a_block_of_pixels(dlibs: Recogniser, inp
         slope = float(cosine(seen + 1e-3 * block) - cosine(seen - 1e-3 * block)) / 2e-3
     assert abs(slope) > 3e-3
     assert float((gradient * block).sum()) == pytest.approx(slope, rel=0.1)
+
+
+def test_mobilefacenets_gradient_is_the_slope_of_a_block_of_pixels(input_set: FaceSet) -> None:
+    critic = Recogniser.load("mobilefacenet")
+    batch = input_set.faces(range(2))
+    with torch.no_grad():
+        towards = critic(batch.images[1:], batch.landmarks[1:])
+
+    def cosine(seen: Tensor) -> Tensor:
+        return (critic(seen, batch.landmarks[:1]) * towards).sum()
+
+    seen = batch.images[:1].clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(cosine(seen), seen)
+    block = torch.zeros_like(seen)
+    block[:, 0, 30:38, 24:32] = 1.0  # red, beside the nose
+    with torch.no_grad():
+        slope = float(cosine(seen + 1e-3 * block) - cosine(seen - 1e-3 * block)) / 2e-3
+    assert abs(slope) > 3e-3
+    assert float((gradient * block).sum()) == pytest.approx(slope, rel=0.1)
+
+
+def test_mobilefacenet_tells_the_photos_of_one_person_from_those_of_others(examples: Path, identity_set: FaceSet) -> None:
+    detector, critic = FaceDetector(use_cnn=False), Recogniser.load("mobilefacenet")
+    others = []
+    for path in sorted((examples / "photos").glob("*.jpg"))[:8]:
+        photo_u8 = np.asarray(Image.open(path).convert("RGB"))
+        image = torch.from_numpy(photo_u8.copy()).permute(2, 0, 1)[None].float() / 255.0
+        with torch.no_grad():
+            others += [critic(image, points_of(found.landmarks)) for found in detector.detect(photo_u8)[:1]]
+    own = identity_set.faces(range(8))
+    with torch.no_grad():
+        features, strangers = critic(own.images, own.landmarks), torch.cat(others)
+    assert len(strangers) >= 6
+    within = (features @ features.T)[torch.triu(torch.ones(8, 8), diagonal=1) > 0]
+    assert within.mean() - (features @ strangers.T).mean() > 0.3
+    assert within.median() > (features @ strangers.T).max()
 
 
 def test_dlibs_faces_are_cut_to_150_px(input_set: FaceSet) -> None:
