@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Draw hands, glasses, hair and more in front of faces, and measure what a swap leaves of them with and without the face parser.
 
+The column network_alone says what the network leaves of them by itself, in its crop and without any mask.
+
 Example:
     scripts/measure_occluders.py HELD_OUT_FACES ada --sheet occluders.png
 """

@@ -1,7 +1,8 @@
-"""Training faces beyond those that were photographed: the same faces under other lights."""
+"""Training faces beyond those that were photographed: the same faces under other lights. With things in front: `occluded_inputs`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import torch
@@ -83,5 +84,4 @@ def _joined(faces: FaceSet, additions: list[tuple[Tensor, Lights]]) -> FaceSet:
             lit = under_lights(faces.faces(rows[part].tolist()), lights[part])
             images.append((lit * 255).round().byte())
     order = [*range(len(faces)), *(row for rows, _ in additions for row in rows.tolist())]
-    again = faces.subset(order)
-    return FaceSet(again.names, again.hashes, torch.cat(images), again.masks_u8, again.landmarks, again.poses)
+    return replace(faces.subset(order), images_u8=torch.cat(images))

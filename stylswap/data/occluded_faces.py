@@ -101,12 +101,10 @@ class OccludedFaces:
         """The batch of a step, from 0."""
         generator = step_generator(self.seed, step)
         rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
-        kinds, shares = list(self.shares), np.array(list(self.shares.values()), dtype=float)
         images, classes = [], []
         for _ in range(self.batch_size):
-            row, count = self._row(rng), 2 if rng.random() < _TWICE else 1
-            chosen = [kinds[place] for place in rng.choice(len(kinds), size=count, p=shares / shares.sum())]
-            image, wanted = self.occluded(row, chosen, rng, generator)
+            row = _any_row(self.faces, rng)
+            image, wanted = self.occluded(row, chosen_kinds(self.shares, rng), rng, generator)
             images.append(photographed(image, rng))
             classes.append(wanted)
         return OccludedBatch(torch.stack(images), torch.stack(classes))
@@ -130,7 +128,7 @@ class OccludedFaces:
         for kind in kinds:
             if kind == "none":
                 continue
-            image, alpha = self._drawn(kind, image, landmarks, rng, generator)
+            image, alpha = draw_thing(kind, image, landmarks, self.faces, (rng, generator))
             hidden = (alpha > _LENS).float() if kind == "glasses" else alpha
             hidden = F.avg_pool2d(hidden[None], kernel_size=2)[0]  # (1, S / 2, S / 2)
             own = torch.zeros(len(classes), 1, 1)
@@ -138,17 +136,45 @@ class OccludedFaces:
             classes = classes * (1 - hidden) + own * hidden
         return image, classes
 
-    def _row(self, rng: np.random.Generator) -> int:
-        return int(rng.integers(self.faces.num_rows))
 
-    def _drawn(self, kind: str, image: Tensor, landmarks: Tensor, rng: np.random.Generator, generator: torch.Generator) -> Occluded:
-        if kind == "blob":
-            return draw_blob(image, landmarks, self.faces.faces([self._row(rng)]).images[0], rng)
-        skin = None
-        if rng.random() < _OTHER_SKIN:
-            other = self.faces.faces([self._row(rng)])
-            skin = skin_colour(other.images[0], other.landmarks[0])
-        return draw_occluder(kind, image, landmarks, generator, skin=skin)
+def chosen_kinds(shares: Mapping[str, float], rng: np.random.Generator) -> list[str]:
+    """The things in front of one face: one, or now and then two, by their shares."""
+    kinds, weights = list(shares), np.array(list(shares.values()), dtype=float)
+    count = 2 if rng.random() < _TWICE else 1
+    return [kinds[place] for place in rng.choice(len(kinds), size=count, p=weights / weights.sum())]
+
+
+def draw_thing(
+    kind: str, image: Tensor, landmarks: Tensor, others: FaceSet, chance: tuple[np.random.Generator, torch.Generator]
+) -> Occluded:
+    """Put one thing in front of a face, made of other people where it is of somebody: their skin, a piece of their picture.
+
+    Args:
+        kind: A key of `SHARES` but "none".
+        image: (3, S, S) RGB in [0, 1].
+        landmarks: The face's 68 points in pixels, (68, 2).
+        others: Faces of the same size.
+        chance: Chooses whose skin a hand has, and the cut-outs; and the generator for `draw_occluder`.
+
+    Returns:
+        The picture and the thing's opacity.
+
+    Raises:
+        SettingsError: If the kind is not known.
+        ShapeError: If a shape is off.
+    """
+    rng, generator = chance
+    if kind == "blob":
+        return draw_blob(image, landmarks, others.faces([_any_row(others, rng)]).images[0], rng)
+    skin = None
+    if rng.random() < _OTHER_SKIN:
+        other = others.faces([_any_row(others, rng)])
+        skin = skin_colour(other.images[0], other.landmarks[0])
+    return draw_occluder(kind, image, landmarks, generator, skin=skin)
+
+
+def _any_row(faces: FaceSet, rng: np.random.Generator) -> int:
+    return int(rng.integers(faces.num_rows))
 
 
 def draw_blob(image: Tensor, landmarks: Tensor, other: Tensor, rng: np.random.Generator) -> Occluded:

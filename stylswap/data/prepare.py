@@ -24,15 +24,15 @@ from stylswap.faces.align import crop_from_photo, inverse, rect_of_crop, referen
 from stylswap.faces.batch import Face
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose, head_pose
-from stylswap.faces.segment import LandmarkSegmenter
+from stylswap.faces.segment import FACE_OUTLINE, LandmarkSegmenter
 from stylswap.features.identity import FaceDescriptor
 from stylswap.photo import Photo, list_photos, read_photo
 from stylswap.storage import write_atomically
 
 # Raise it whenever the same photo and settings would give another record.
 _RECORD_VERSION: Final = 2
-# What the losses look at: the same area that a swap replaces.
-SEGMENTER: Final = LandmarkSegmenter()
+# What the losses look at where nobody parses the faces.
+SEGMENTER: Final = FACE_OUTLINE
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -82,6 +82,7 @@ class Preparer:
         cache: Folder for the records; made when missing.
         detector: Finds the faces.
         descriptor: Says who it is; None where nobody asks, since it takes most of the time.
+        segmenter: Draws the masks.
     """
 
     size: int
@@ -89,6 +90,7 @@ class Preparer:
     cache: Path
     detector: FaceDetector
     descriptor: FaceDescriptor | None
+    segmenter: LandmarkSegmenter = SEGMENTER
 
     def prepare(self, path: Path, name: str) -> PreparedFace | Refused:
         """The face of one photo, from the cache where the same photo was prepared the same way before."""
@@ -98,10 +100,10 @@ class Preparer:
             return Refused(name, f"cannot be read ({error.strerror})")
         sha256 = hashlib.sha256(content).hexdigest()
         record = self.cache / self._key(sha256)
-        arrays = _read(record)
+        arrays = read_record(record)
         if arrays is None:
             try:
-                _write(record, self._compute(path))
+                write_record(record, self._compute(path))
             except PhotoError as error:
                 return Refused(name, str(error))
             except RuntimeError as error:  # dlib's word for whatever it cannot digest
@@ -127,10 +129,9 @@ class Preparer:
     def _key(self, sha256: str) -> str:
         described = self.descriptor is not None
         alignment = self.settings.alignment.model_dump()
-        makers = [asdict(self.detector), asdict(SEGMENTER), reference_shape(self.size).tolist()]
+        makers = [asdict(self.detector), asdict(self.segmenter), reference_shape(self.size).tolist()]
         facts = [_RECORD_VERSION, sha256, described, alignment, makers]
-        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        return f"{key[:2]}/{key[2:40]}.safetensors"
+        return record_name(facts)
 
     def _compute(self, path: Path) -> dict[str, npt.NDArray[np.generic]]:
         """The record of a photo; without numbers where there is no face, so that nobody looks for one again."""
@@ -141,7 +142,7 @@ class Preparer:
             return {"num_faces": np.zeros(1)}
         face = faces[0]
         image, landmarks, side_px = self._align(photo, face)
-        mask = SEGMENTER.segment(image[None], torch.from_numpy(landmarks)[None])[0]
+        mask = self.segmenter.segment(image[None], torch.from_numpy(landmarks)[None])[0]
         numbers = [*head_pose(face.landmarks), len(faces), side_px]
         arrays: dict[str, npt.NDArray[np.generic]] = {
             "image_u8": (image * 255).round().clamp(0, 255).byte().numpy(),
@@ -211,7 +212,13 @@ def stack_faces(faces: list[PreparedFace]) -> FaceSet:
     )
 
 
-def _read(record: Path) -> dict[str, npt.NDArray[Any]] | None:
+def record_name(facts: list[Any]) -> str:
+    """A record's path below the cache folder; it follows from everything that decides what is in the record, JSON types."""
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return f"{key[:2]}/{key[2:40]}.safetensors"
+
+
+def read_record(record: Path) -> dict[str, npt.NDArray[Any]] | None:
     """A record's arrays; None where there is no record, or a damaged one."""
     try:
         return load_file(record)
@@ -219,6 +226,7 @@ def _read(record: Path) -> dict[str, npt.NDArray[Any]] | None:
         return None
 
 
-def _write(record: Path, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+def write_record(record: Path, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+    """Keep arrays under a path, whose folder is made when missing."""
     record.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(record, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))

@@ -2,6 +2,8 @@
 
 Occluders are drawn into photos of faces; each is swapped with the landmarks' mask and with the parser's. The landmarks are those of the
 clean photo, so that the masks are compared and not the detections, and once more those that are found in the occluded photo.
+
+What the network leaves of an occluder by itself is measured in the crop, before any mask: output against input.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from stylswap.data.occluders import KINDS, Occluded, draw_occluder, skin_colour
 from stylswap.data.prepare import cut_crop
 from stylswap.engines.style import StyleRenderer
 from stylswap.errors import FaceSetError
-from stylswap.faces.align import crop_from_photo, resized, transform_points
+from stylswap.faces.align import crop_from_photo, resized, transform_points, warp
 from stylswap.faces.batch import FaceBatch
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.segment import Segmenter
@@ -83,6 +85,7 @@ class OccluderReport:
 
     Attributes:
         unchanged: By kind of occluder, over all pixels, and the mean of the kinds: shares of the occluder's pixels in the landmarks' mask.
+            ``network_alone`` is of the crop's pixels and before pasting, the others are of the finished photo's.
         face: By kind and for the clean photos: share of the face (the landmarks' mask without the occluder) that is swapped.
         milliseconds: By mask, medians.
         num_faces: Faces that each kind was drawn on.
@@ -94,6 +97,16 @@ class OccluderReport:
     milliseconds: Table
     num_faces: int
     sheet: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Crop:
+    """An occluded face and what the network makes of it, (3, S, S) each; the landmarks' mask and the opacity, (1, S, S) each."""
+
+    image: Tensor
+    output: Tensor
+    mask: Tensor
+    alpha: Tensor
 
 
 class _Bench:
@@ -126,6 +139,15 @@ class _Bench:
         marks.append(time.perf_counter())
         seconds = {"mask": marks[2] - marks[1], "whole_face": marks[3] - marks[0]}
         return _Swap(result, _in_photo(photo, output, mask, matrix), seconds)
+
+    def alone(self, photo: Photo, landmarks: FloatArray, alpha: Tensor) -> _Crop:
+        """The network without masks and pasting; `alpha` is the occluder's opacity in the photo, (1, H, W)."""
+        size, alignment = self._identity.size, self._identity.alignment
+        matrix = crop_from_photo(landmarks, self._identity.reference, model=alignment["model"], points=alignment["points"])
+        crop, points = cut_crop(photo, matrix, size), torch.from_numpy(transform_points(matrix, landmarks)).float()
+        mask = self._segmenters["landmarks"].segment(crop[None], points[None])
+        output = self._renderer.render(FaceBatch(crop[None], points[None], mask)).images[0]
+        return _Crop(crop, output, mask[0], warp(alpha, matrix, (size, size)).clamp(0, 1))
 
 
 def _in_photo(photo: Photo, output: Tensor, mask: Tensor, matrix: FloatArray) -> npt.NDArray[np.float32]:
@@ -199,7 +221,7 @@ def compare_masks(
         for place, kind in enumerate(kinds):
             generator = torch.Generator().manual_seed(seed * 1_000_003 + number * len(kinds) + place)
             drawn = draw_occluder(kind, photo.image(), torch.from_numpy(landmarks), generator, skin=skins[(number + 1) % len(skins)])
-            shown = _measure(bench, drawn, landmarks, {way: counts[kind, way] for way in ("landmarks", "parser", "again")})
+            shown = _measure(bench, drawn, landmarks, {way: counts[kind, way] for way in ("landmarks", "parser", "again", "alone")})
             pictures[kind] += [_square(picture.image()) for picture in shown] if number < 2 else []
         if on_photo:
             on_photo(number + 1, len(faces))
@@ -214,6 +236,7 @@ def _measure(bench: _Bench, drawn: Occluded, landmarks: FloatArray, counts: Mapp
     swaps = {way: bench.swap(photo, landmarks, way) for way in ("landmarks", "parser")}
     for way, swap in swaps.items():
         _tally(counts[way], photo, alpha, swaps["landmarks"], swap)
+    _tally_alone(counts["alone"], bench.alone(photo, landmarks, drawn.alpha))
     found = bench.landmarks(photo)
     if found is None:
         counts["again"].not_found += 1
@@ -233,16 +256,27 @@ def _tally(counts: _Counts, photo: Photo, alpha: npt.NDArray[np.float32], plain:
         swap: The swap that is judged.
     """
     moved = np.abs(swap.photo.rgb_u8().astype(int) - photo.rgb_u8().astype(int)).max(axis=-1)  # (H, W)
-    at_risk = (alpha > OPAQUE) & (plain.mask > 0)
-    if at_risk.any():
-        unchanged = int((moved[at_risk] <= MOST_MOVED).sum())
-        counts.at_risk += int(at_risk.sum())
-        counts.unchanged += unchanged
-        counts.exact += int((moved[at_risk] == 0).sum())
-        counts.shares.append(unchanged / int(at_risk.sum()))
+    _tally_moved(counts, moved[(alpha > OPAQUE) & (plain.mask > 0)])
     beside = alpha < ABSENT
     counts.face += float(plain.mask[beside].sum())
     counts.swapped += float(np.minimum(plain.mask, swap.mask)[beside].sum())
+
+
+def _tally_alone(counts: _Counts, crop: _Crop) -> None:
+    """Add what the network left of one occluder: as in a photo's figures, but in pixels of the crop, and all of what it made."""
+    output_u8, image_u8 = ((picture * 255).round().int() for picture in (crop.output, crop.image))
+    moved = (output_u8 - image_u8).abs().amax(dim=0)
+    _tally_moved(counts, moved[((crop.alpha > OPAQUE) & (crop.mask > 0))[0]].numpy())
+
+
+def _tally_moved(counts: _Counts, moved: npt.NDArray[np.integer]) -> None:
+    """Add how far the P pixels of one occluder that are at risk moved, of 255, (P,)."""
+    if len(moved):
+        unchanged = int((moved <= MOST_MOVED).sum())
+        counts.at_risk += len(moved)
+        counts.unchanged += unchanged
+        counts.exact += int((moved == 0).sum())
+        counts.shares.append(unchanged / len(moved))
 
 
 def _together(counts: Iterable[_Counts]) -> _Counts:
@@ -256,9 +290,11 @@ def _together(counts: Iterable[_Counts]) -> _Counts:
 def _unchanged(counts: Mapping[tuple[str, str], _Counts], kinds: Sequence[str]) -> Table:
     table = {}
     for name, chosen in [*((kind, [kind]) for kind in kinds), ("all", list(kinds))]:
-        plain, parser, again = (_together(counts[kind, way] for kind in chosen) for way in ("landmarks", "parser", "again"))
+        ways = ("landmarks", "parser", "again", "alone")
+        plain, parser, again, alone = (_together(counts[kind, way] for kind in chosen) for way in ways)
         table[name] = {
             "thousand_pixels": plain.at_risk / 1000,
+            "network_alone": _share(alone.unchanged, alone.at_risk),
             "landmark_mask": _share(plain.unchanged, plain.at_risk),
             "parser": _share(parser.unchanged, parser.at_risk),
             "parser_exact": _share(parser.exact, parser.at_risk),

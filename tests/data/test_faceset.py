@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from stylswap.data.faceset import FaceSet
+from stylswap.data.augment import with_light_fan, with_random_lights
+from stylswap.data.faceset import FaceSet, RowBatch
 from stylswap.errors import ShapeError
 from stylswap.faces.landmarks import MIRROR, Pose
 
@@ -26,6 +27,13 @@ def faces() -> FaceSet:
         landmarks=torch.rand(COUNT, 68, 2, generator=generator) * SIZE,
         poses=tuple(Pose(float(number), 0.0, 0.0) for number in range(COUNT)),
     )
+
+
+@pytest.fixture
+def covered(faces: FaceSet) -> FaceSet:
+    """The same faces, and something in front of them."""
+    generator = torch.Generator().manual_seed(1)
+    return dataclasses.replace(faces, kept_u8=torch.randint(0, 256, (COUNT, 1, SIZE, SIZE), generator=generator, dtype=torch.uint8))
 
 
 def test_sizes(faces: FaceSet) -> None:
@@ -82,6 +90,48 @@ def test_a_batch_remembers_its_rows(faces: FaceSet) -> None:
     assert torch.equal(batch.faces.images, faces.faces([5, 5, 0]).images)
 
 
+def test_what_covers_a_face_is_mirrored_with_it(covered: FaceSet) -> None:
+    batch = covered.batch([2, COUNT + 2, 0])
+    assert covered.kept_u8 is not None
+    assert batch.kept.dtype == torch.float32
+    assert torch.equal(batch.kept[[0, 2]], covered.kept_u8[[2, 0]].float() / 255)
+    assert torch.equal(batch.kept[1], batch.kept[0].flip(-1))
+    assert torch.equal(covered.kept([COUNT + 2]), batch.kept[1:2])
+    # Where picture, mask and cover are one drawing, they stay one in the mirror.
+    drawing = dataclasses.replace(covered, images_u8=covered.kept_u8.expand(-1, 3, -1, -1), masks_u8=covered.kept_u8)
+    batch = drawing.batch(range(2 * COUNT))
+    assert torch.equal(batch.kept, batch.faces.masks)
+    assert torch.equal(batch.kept.expand(-1, 3, -1, -1), batch.faces.images)
+
+
+def test_nothing_covers_faces_where_nobody_looked(faces: FaceSet) -> None:
+    batch = faces.batch([1, COUNT])
+    for kept in (batch.kept, RowBatch(batch.faces, batch.rows).kept):
+        assert torch.equal(kept, torch.zeros(2, 1, SIZE, SIZE))
+    assert torch.equal(RowBatch(batch.faces, batch.rows, torch.tensor(0.5)).kept, torch.full((2, 1, SIZE, SIZE), 0.5))
+    assert faces.batch([]).kept.shape == (0, 1, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, SIZE, SIZE), (2, SIZE, SIZE), (2, 3, SIZE, SIZE)])
+def test_a_cover_that_does_not_fit_the_batch_is_refused(faces: FaceSet, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError):
+        RowBatch(faces.faces([0, 1]), (0, 1), torch.zeros(shape))
+
+
+def test_a_subset_and_other_lights_keep_the_cover(covered: FaceSet, faces: FaceSet) -> None:
+    assert covered.kept_u8 is not None
+    some = covered.subset([3, 1]).kept_u8
+    assert some is not None
+    assert torch.equal(some, covered.kept_u8[[3, 1]])
+    fan, copies = with_light_fan(covered)
+    assert fan.kept_u8 is not None
+    assert torch.equal(fan.kept_u8, covered.kept_u8.repeat(copies, 1, 1, 1))
+    lit = with_random_lights(covered, 1.0, seed=0)
+    assert lit.kept_u8 is not None
+    assert torch.equal(lit.kept_u8, covered.kept_u8.repeat(2, 1, 1, 1))
+    assert faces.subset([0]).kept_u8 is with_random_lights(faces, 1.0, seed=0).kept_u8 is None
+
+
 def test_no_rows_give_an_empty_batch(faces: FaceSet) -> None:
     assert len(faces.faces([])) == 0
 
@@ -104,6 +154,8 @@ def test_a_subset_keeps_what_belongs_together(faces: FaceSet) -> None:
     [
         ("images_u8", torch.zeros(COUNT, 3, SIZE, SIZE + 1)),
         ("masks_u8", torch.zeros(COUNT - 1, 1, SIZE, SIZE)),
+        ("kept_u8", torch.zeros(COUNT, 3, SIZE, SIZE)),
+        ("kept_u8", torch.zeros(COUNT - 1, 1, SIZE, SIZE)),
         ("landmarks", torch.zeros(COUNT, 51, 2)),
         ("names", ("0.jpg",)),
         ("hashes", ()),

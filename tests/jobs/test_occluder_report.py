@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from torch import Tensor
 
+from stylswap.engines.style import Rendered
 from stylswap.errors import FaceSetError
-from stylswap.faces.batch import Face
+from stylswap.faces.batch import Face, FaceBatch
 from stylswap.faces.detect import FaceDetector
 from stylswap.identity_file import IdentityFile, read_identity_file
-from stylswap.jobs.occluder_report import _Counts, _Swap, _tally, compare_masks
+from stylswap.jobs import occluder_report
+from stylswap.jobs.occluder_report import _Counts, _Crop, _Swap, _tally, _tally_alone, compare_masks
 from stylswap.jobs.paste import PASTE_SEGMENTER
 from stylswap.photo import from_array
 
@@ -72,6 +75,7 @@ def test_a_mask_of_nothing_keeps_everything(photos: list[Path], identity: Identi
     for row in report.unchanged.values():
         assert row["parser"] == row["parser_exact"] == row["worst_tenth"] == 1
         assert row["landmark_mask"] < 1
+        assert 0 <= row["network_alone"] <= 1
         assert row["thousand_pixels"] > 0
     assert report.unchanged["all"]["thousand_pixels"] == pytest.approx(
         report.unchanged["hand"]["thousand_pixels"] + report.unchanged["bar"]["thousand_pixels"]
@@ -118,3 +122,38 @@ def test_tally_by_hand() -> None:
     nowhere = np.zeros_like(plain)
     _tally(counts, from_array(before), alpha, _Swap(from_array(before), nowhere, {}), _Swap(from_array(after), parser, {}))
     assert (counts.at_risk, len(counts.shares)) == (3, 1), "a photo without a pixel at risk has no share"
+
+
+class Shifting:
+    """A renderer that hands the crops back, brighter or darker by `step`."""
+
+    def __init__(self, step: float) -> None:
+        self._step = step
+
+    def render(self, faces: FaceBatch) -> Rendered:
+        moved = faces.images + torch.where(faces.images > 0.5, -self._step, self._step)
+        return Rendered(moved)
+
+
+@pytest.mark.parametrize(("step", "share"), [(0.0, 1), (7 / 255, 1), (12 / 255, 0)])
+def test_a_network_that_does_next_to_nothing_leaves_all_alone(
+    photos: list[Path], identity: IdentityFile, monkeypatch: pytest.MonkeyPatch, step: float, share: float
+) -> None:
+    monkeypatch.setattr(occluder_report, "StyleRenderer", lambda network: Shifting(step))
+    report = compare_masks(photos, identity, Nothing(), kinds=("mask",), detector=CleanOnly(2))
+    assert [row["network_alone"] for row in report.unchanged.values()] == [share] * 3
+
+
+def test_tally_of_the_network_alone_by_hand() -> None:
+    image = torch.full((3, 2, 4), 100 / 255)
+    output = image.clone()
+    output[1, 0] = torch.tensor([100, 92, 91, 255]) / 255  # still, little, too much, very much
+    output[:, 1] = 1.0
+    alpha = torch.tensor([[[1, 0.95, 1, 0.91], [0, 0, 0.5, 0.9]]])
+    mask = torch.tensor([[[0.1, 1, 1, 0], [1, 0.5, 1, 1]]])  # the last occluded pixel is not at risk
+    counts = _Counts()
+    _tally_alone(counts, _Crop(image, output, mask, alpha))
+    assert (counts.at_risk, counts.unchanged, counts.exact) == (3, 2, 1)
+    assert counts.shares == [pytest.approx(2 / 3)]
+    _tally_alone(counts, _Crop(image, output, torch.zeros_like(mask), alpha))
+    assert (counts.at_risk, len(counts.shares)) == (3, 1)
