@@ -11,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylswap.faces.landmarks import BROWS, JAW, LEFT_EYE, RIGHT_EYE
+from stylswap.faces.landmarks import BROWS, EYES, JAW, LEFT_EYE, MOUTH, RIGHT_EYE
 from stylswap.shapes import check_shapes
 
 FloatArray = npt.NDArray[np.float64]
 
 _SUPERSAMPLING: Final = 4
 _ARC_POINTS: Final = 15
+_AROUND: Final = 0.05  # of the side: 6 px at 128, half the height of an eye and its lids
 
 
 class Segmenter(Protocol):
@@ -57,6 +58,34 @@ class LandmarkSegmenter:
         outline = face_outline(landmarks, self.forehead)
         centre = outline.mean(axis=0)
         return np.asarray(centre + (outline - centre) * (1.0 - self.inset))
+
+
+# Without a face parser: up to where hair usually begins, and no further, since nobody says what is hair.
+FACE_OUTLINE: Final = LandmarkSegmenter()
+# Around a parser's mask: all that can be face, from chin to hairline. What is not, the parser leaves out.
+WIDE_OUTLINE: Final = LandmarkSegmenter(forehead=1.2, inset=-0.1)
+
+
+def feature_areas(landmarks: Tensor, size: int) -> Tensor:
+    """Where mouth, eyes and brows are: what an expression moves.
+
+    Args:
+        landmarks: (B, 68, 2) in pixels of crops.
+        size: Side of the crops in pixels, S; a multiple of 4.
+
+    Returns:
+        (B, 1, S/4, S/4) in [0, 1], 1 at a landmark, falling off over `_AROUND` of the side: enough for weights of cells.
+
+    Raises:
+        ShapeError: If there are not 68 points.
+    """
+    check_shapes(landmarks=(landmarks, "B 68 2"))
+    points = landmarks.detach()[:, np.concatenate([MOUTH, EYES, BROWS])]  # (B, P, 2)
+    centres = torch.arange(size // 4, dtype=points.dtype, device=points.device) * 4 + 1.5
+    across = (centres - points[..., :1]).square()  # (B, P, S/4)
+    down = (centres - points[..., 1:]).square()
+    squares = (down[..., :, None] + across[..., None, :]).amin(dim=1, keepdim=True)  # (B, 1, S/4, S/4)
+    return (-squares / (_AROUND * size) ** 2).exp()
 
 
 def face_outline(landmarks: FloatArray, forehead: float) -> FloatArray:

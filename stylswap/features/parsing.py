@@ -8,7 +8,7 @@ Why these numbers: docs/decisions/0010-parsing.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from stylswap.errors import SettingsError, WeightsFileError, did_you_mean
 from stylswap.faces.eyes import around_eyes, between_eyes
-from stylswap.faces.segment import LandmarkSegmenter
+from stylswap.faces.segment import FACE_OUTLINE, WIDE_OUTLINE, LandmarkSegmenter
 from stylswap.features.vgg import Precision
 from stylswap.networks.bisenet import CELL_PX, SIDE_MULTIPLE, BiSeNet
 from stylswap.shapes import check_shapes
@@ -29,7 +29,8 @@ from stylswap.weights import weights_path
 
 WEIGHTS_NAME: Final = "parsing-occluders"
 BASE_NAME: Final = "parsing"
-OUTLINE: Final = LandmarkSegmenter(softness=0.01)
+OUTLINE: Final = replace(WIDE_OUTLINE, softness=0.01)
+BELIEVED: Final = replace(FACE_OUTLINE, softness=0.01)
 CLASSES: Final = (
     "background", "skin", "left_brow", "right_brow", "left_eye", "right_eye", "glasses", "left_ear", "right_ear", "earring",
     "nose", "mouth", "upper_lip", "lower_lip", "neck", "necklace", "cloth", "hair", "hat",
@@ -174,7 +175,8 @@ class ParsingSegmenter:
 
     Attributes:
         parser: The network.
-        outline: The landmarks' mask.
+        outline: The landmarks' mask, within which the parser decides.
+        unparsed: The mask where the parser is not believed, and the area that the share of occluders refers to.
         glasses: What becomes of glasses: ``"keep"`` leaves them to the photo with the eyes behind them; ``"rims"`` leaves their rims
             and swaps what is seen through clear lenses; ``"swap"`` paints over them.
         margin: How far from an occluder the mask begins.
@@ -186,6 +188,7 @@ class ParsingSegmenter:
 
     parser: FaceParser
     outline: LandmarkSegmenter = OUTLINE
+    unparsed: LandmarkSegmenter = BELIEVED
     glasses: Glasses = "keep"
     margin: float = 0.008
     softness: float = 0.016
@@ -225,14 +228,17 @@ class ParsingSegmenter:
         return ParsedMasks(masks, shares, glasses, used)
 
     def _one(self, image: Tensor, points: Tensor) -> _ParsedMask:
-        outline = self.outline.segment(image[None], points[None])[0, 0].cpu().double().numpy()
+        outline, unparsed = (
+            shape.segment(image[None], points[None])[0, 0].cpu().double().numpy() for shape in (self.outline, self.unparsed)
+        )
         landmarks = points.detach().cpu().double().numpy()
         size, inside = len(outline), outline > 0
         face, spectacles = self._labels(image)
         windows = around_eyes(landmarks, size)
         worn = bool(windows.any() and spectacles[windows].mean() > _WORN)
-        if not inside.any() or (face & inside).sum() < self.least_face * inside.sum():
-            return _ParsedMask(outline, 0.0, worn, False)
+        middle = unparsed > 0
+        if not middle.any() or (face & middle).sum() < self.least_face * middle.sum():
+            return _ParsedMask(unparsed, 0.0, worn, False)
         face = _mended(face, spectacles, inside, round(self.smallest * size * size))
         if worn and self.glasses != "swap":
             # The parser sometimes sees an eye and not the lens in front of it, and seldom sees the bridge.
@@ -241,7 +247,7 @@ class ParsingSegmenter:
         distance = ndimage.distance_transform_edt(visible) if not visible.all() else np.full_like(outline, size)
         ramp = np.clip((distance / size - self.margin) / max(self.softness, 1e-6), 0.0, 1.0)
         mask = outline * (3.0 - 2.0 * ramp) * ramp**2  # without a kink at either end
-        return _ParsedMask(mask, 1.0 - float(mask.sum() / max(outline.sum(), 1e-6)), worn, True)
+        return _ParsedMask(mask, 1.0 - float(np.minimum(mask, unparsed).sum() / max(unparsed.sum(), 1e-6)), worn, True)
 
     def _labels(self, image: Tensor) -> tuple[BoolArray, BoolArray]:
         """Which pixels of a crop are face or glasses, and which are glasses, both (S, S)."""

@@ -12,8 +12,8 @@ from torch import Tensor
 from stylswap.data.faceset import FaceSet
 from stylswap.errors import ShapeError
 from stylswap.faces.align import reference_shape
-from stylswap.faces.landmarks import EYES, INNER, MOUTH, head_pose, mirror_landmarks
-from stylswap.faces.segment import LandmarkSegmenter, _fill, face_outline
+from stylswap.faces.landmarks import BROWS, EYES, INNER, JAW, MOUTH, NOSE, head_pose, mirror_landmarks
+from stylswap.faces.segment import FACE_OUTLINE, WIDE_OUTLINE, LandmarkSegmenter, _fill, face_outline, feature_areas
 
 SIZE = 96
 REFERENCE = reference_shape(SIZE)
@@ -125,6 +125,55 @@ def test_a_tilted_head_has_a_tilted_forehead() -> None:
     tilted = (REFERENCE - centre) @ turn.T + centre
     outline = (face_outline(REFERENCE, 0.62) - centre) @ turn.T + centre
     assert np.allclose(face_outline(tilted, 0.62), outline, atol=1e-9)
+
+
+@pytest.mark.parametrize("yaw_deg", [-30, 0, 30])
+def test_the_wide_outline_holds_the_narrow_one_and_the_hairline(yaw_deg: float) -> None:
+    landmarks = turned_head(yaw_deg)
+    narrow, wide = mask_of(landmarks, FACE_OUTLINE), mask_of(landmarks, WIDE_OUTLINE)
+    assert (wide >= narrow).all()
+    assert 1.15 * narrow.sum() < wide.sum() < 1.8 * narrow.sum()
+    tops = [int(torch.nonzero(mask.sum(dim=1)).min()) for mask in (narrow, wide)]
+    brows, nose = landmarks[17:27, 1].mean(), landmarks[33, 1]
+    assert tops[0] - tops[1] > 0.35 * (nose - brows), "nearly half a nose further up, or to the edge of the crop"
+
+
+# ---- mouth, eyes and brows
+
+
+def test_areas_by_hand() -> None:
+    points = torch.full((1, 68, 2), -1000.0)
+    points[0, 50] = torch.tensor([17.5, 33.5])  # a point of the mouth, in the middle of cell (8, 4)
+    areas = feature_areas(points, 64)
+    assert areas.shape == (1, 1, 16, 16)
+    cells = [(8, 4), (8, 5), (6, 4), (9, 7)]
+    squares = [0.0, 4.0**2, 8.0**2, 4.0**2 + 12.0**2]
+    assert [float(areas[0, 0, row, column]) for row, column in cells] == pytest.approx([np.exp(-square / 3.2**2) for square in squares])
+
+
+def test_areas_are_at_the_nearest_of_mouth_eyes_and_brows() -> None:
+    points = torch.from_numpy(REFERENCE).float()[None]
+    areas = feature_areas(points, SIZE)[0, 0]
+    assert areas.max() <= 1
+    moving = np.concatenate([MOUTH, EYES, BROWS])
+    for x, y in REFERENCE[moving]:
+        assert areas[min(int(y // 4), 23), int(x // 4)] > 0.6
+    for x, y in REFERENCE[[8, 3, 13, 30]]:  # chin, cheeks, tip of the nose
+        assert areas[min(int(y // 4), 23), min(int(x // 4), 23)] < 0.35
+    alone = torch.full_like(points, -1000.0)
+    alone[:, JAW] = points[:, JAW]
+    alone[:, NOSE] = points[:, NOSE]
+    assert feature_areas(alone, SIZE).max() == 0
+
+
+def test_areas_of_a_face_do_not_see_the_others_and_grow_with_the_crop() -> None:
+    points = torch.from_numpy(np.stack([REFERENCE, turned_head(30)])).float()
+    both = feature_areas(points, SIZE)
+    assert torch.equal(both, torch.cat([feature_areas(one[None], SIZE) for one in points]))
+    twice = feature_areas((points + 0.5) * 2 - 0.5, 2 * SIZE)
+    assert float((twice.mean() - both.mean()).abs()) < 0.01
+    with pytest.raises(ShapeError, match="68 expected, 5 came"):
+        feature_areas(torch.zeros(1, 5, 2), SIZE)
 
 
 def test_real_faces_have_sane_masks(identity_set: FaceSet, input_set: FaceSet) -> None:

@@ -18,7 +18,7 @@ from stylswap.faces.batch import Face
 from stylswap.faces.eyes import around_eyes, between_eyes
 from stylswap.faces.landmarks import LEFT_EYE, RIGHT_EYE
 from stylswap.features import parsing
-from stylswap.features.parsing import CLASSES, FACE_CLASSES, OUTLINE, FaceParser, ParsedMasks, ParsingSegmenter
+from stylswap.features.parsing import BELIEVED, CLASSES, FACE_CLASSES, OUTLINE, FaceParser, ParsedMasks, ParsingSegmenter
 from stylswap.networks.bisenet import BiSeNet
 from stylswap.photo import from_array
 
@@ -78,7 +78,7 @@ def lenses(reach: int = 14) -> BoolArray:
 
 
 LANDMARKS = torch.from_numpy(REFERENCE).float()[None]
-WHOLE = OUTLINE.segment(torch.zeros(1, 3, SIZE, SIZE), LANDMARKS)[0, 0]
+WHOLE, MIDDLE = (outline.segment(torch.zeros(1, 3, SIZE, SIZE), LANDMARKS)[0, 0] for outline in (OUTLINE, BELIEVED))
 
 
 def parse(image: Tensor, **settings: object) -> ParsedMasks:
@@ -175,7 +175,8 @@ def test_what_covers_the_face_stays_the_photos(kind: str) -> None:
     torch.testing.assert_close(mask[:, :far], WHOLE[:, :far])
     row = mask[int(REFERENCE[33, 1]), far - 1 : middle + 1]
     assert (row.diff() <= 0).all(), "it falls without a wave"
-    assert parsed.occluded_share[0] == pytest.approx(1 - float(mask.sum() / WHOLE.sum()), abs=1e-6)
+    seen = float(torch.minimum(mask, MIDDLE).sum() / MIDDLE.sum())
+    assert parsed.occluded_share[0] == pytest.approx(1 - seen, abs=1e-6), "of what is face without a parser"
     assert 0.45 < parsed.occluded_share[0] < 0.65
 
 
@@ -202,12 +203,24 @@ def test_small_mistakes_are_mended_and_others_are_not() -> None:
 
 def test_where_no_face_is_seen_the_landmarks_decide() -> None:
     parsed = parse(painted(background=rectangle(0, 0, SIZE, SIZE)))
-    assert torch.equal(parsed.masks[0, 0], WHOLE)
+    assert torch.equal(parsed.masks[0, 0], MIDDLE)
+    assert not torch.equal(MIDDLE, WHOLE)
     assert parsed.used_parsing == (False,)
     assert parsed.occluded_share == (0.0,)
     half = painted(background=rectangle(0, 0, SIZE, int(REFERENCE[33, 0])))
     assert parse(half, least_face=0.4).used_parsing == (True,)
     assert parse(half, least_face=0.6).used_parsing == (False,)
+
+
+def test_hair_over_the_forehead_is_no_occluder_of_the_face() -> None:
+    # Between the two outlines it is the parser's word alone what is face: what it takes away there covers nothing.
+    forehead = int(torch.nonzero(MIDDLE.sum(dim=1)).min())
+    assert WHOLE[: forehead - 3].sum() > 100, "the wide outline goes on above"
+    parsed = parse(painted(hair=rectangle(0, 0, forehead - 3, SIZE)))
+    assert not parsed.masks[0, 0, : forehead - 3].any()
+    assert parsed.occluded_share[0] < 0.02
+    bare = parse(painted())
+    assert bare.masks[0, 0, : forehead - 3].sum() > 100, "without the hair it is face"
 
 
 def test_landmarks_outside_the_crop_leave_nothing() -> None:
