@@ -3,6 +3,7 @@
 
 Examples:
     scripts/benchmark.py train --identity examples/ada --faces examples/faces --steps 200
+    scripts/benchmark.py train --against size=256 --against network.name=grown
     scripts/benchmark.py swap --identity ada
     scripts/benchmark.py swap --identity ada --scenario 1,1,2000 --json
     scripts/benchmark.py detect PHOTOS_DIR
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from stylswap.config import load_settings
 from stylswap.jobs.benchmark import benchmark_detection, benchmark_training
+from stylswap.jobs.size_benchmark import benchmark_against
 from stylswap.jobs.swap_benchmark import Scenario, as_markdown, benchmark_scenarios
 from stylswap.names import MASKS
 
@@ -33,6 +35,7 @@ def main() -> None:
     training.add_argument("--faces", type=Path, default=EXAMPLES / "faces")
     training.add_argument("--steps", type=int, default=200)
     training.add_argument("--set", action="append", default=[])
+    training.add_argument("--against", action="append", default=[], help="settings to compare with --set alone, step by step in turn")
     swapping = kinds.add_parser("swap")
     swapping.add_argument("--identity", default="ada")
     swapping.add_argument("--mask", choices=MASKS, default="auto")
@@ -43,7 +46,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        if options.kind == "train":
+        if options.kind == "train" and options.against:
+            pair = load_settings(None, options.set), load_settings(None, [*options.set, *options.against])
+            facts = benchmark_against(*pair, options.identity, options.faces, steps=options.steps)
+        elif options.kind == "train":
             facts = benchmark_training(
                 load_settings(None, options.set), options.identity, options.faces, scratch, steps=options.steps
             )

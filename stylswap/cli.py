@@ -154,7 +154,8 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     from stylswap.jobs.swap_options import SwapOptions
     from stylswap.progress import SwapDisplay, evaluation_lines
 
-    joining = SwapOptions(options.blend, options.colour or SwapOptions().colour, options.detail, mask=options.mask)
+    colour = options.colour or SwapOptions().colour
+    joining = SwapOptions(options.blend, colour, options.detail, mask=options.mask, glasses=options.glasses)
     request = EvaluateRequest(
         options.identity, options.photos, options.out, options.identity_photos, joining, options.first, options.device or "auto"
     )

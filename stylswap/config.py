@@ -9,10 +9,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, Strict, ValidationError, field_validator
 
 from stylswap.errors import SettingsError, did_you_mean
 
@@ -36,6 +36,9 @@ class PrepareSettings(_Table):
     other_person_distance: PositiveFloat = Field(
         0.6, description="identity photos further than this from the folder's mean face descriptor are left out (dlib: 0.6)"
     )
+    mask: Literal["parsing", "landmarks"] = Field(
+        "parsing", description="what of a training face is face: without what the face parser sees in front of it, or the landmarks alone"
+    )
     min_photos: PositiveInt = Field(20, description="fewer usable photos of the identity are an error")
     few_photos: PositiveInt = Field(40, description="fewer usable photos of the identity are a warning")
     min_face_px: PositiveInt = Field(40, description="faces whose aligned square is smaller in the photo are left out")
@@ -46,6 +49,8 @@ class NetworkSettings(_Table):
 
     name: str = "residual"
     options: dict[str, Any] = Field(default_factory=dict, description="passed to the network, for instance channels = 32")
+    start: str = Field("", description="an identity file, or a shipped name, whose network the training starts from; empty: from nothing")
+    freeze_base: bool = Field(False, description="of a grown network, train only what was added to the one it was grown from (paper: true)")
 
 
 class StyleSettings(_Table):
@@ -61,6 +66,8 @@ class StyleSettings(_Table):
     )
     radius: int = Field(0, ge=0, le=8, description="r: cells around the same cell that are searched")
     patch: PositiveInt = Field(1, description="k: side of a patch in cells, odd")
+    softness: float = Field(0.0, ge=0, description="temperature of a soft minimum over the candidates; 0: the best match alone (paper)")
+    features_weight: float = Field(1.0, ge=0, description="weight of the cells at mouth, eyes and brows (paper: 1)")
 
     @field_validator("patch")
     @classmethod
@@ -70,15 +77,36 @@ class StyleSettings(_Table):
         return patch
 
 
+class ContentSettings(_Table):
+    """The content loss."""
+
+    layers: tuple[str, ...] = Field(("relu4_2",), min_length=1, strict=False)
+    features_weight: float = Field(1.0, ge=0, description="weight of the cells at mouth, eyes and brows (paper: 1)")
+
+
+class DetailSettings(_Table):
+    """The style loss in a window at full resolution."""
+
+    layers: tuple[str, ...] = Field(("relu1_2", "relu3_1"), min_length=1, strict=False)
+    num_faces: PositiveInt = Field(2, description="of the style faces chosen for an input, the nearest ones, whose windows are compared")
+    radius: int = Field(1, ge=0, le=8, description="cells around the same cell that are searched")
+
+
 class WeightSettings(_Table):
     """Weights of the loss terms; 0 switches a term, and whatever only it needs, off."""
 
-    content: float = Field(0.7, ge=0)
+    content: float = Field(0.3, ge=0)
     style: float = Field(80.0, ge=0)
-    identity: float = Field(80.0, ge=0)
+    identity: float = Field(20.0, ge=0)
+    residual: float = Field(10.0, ge=0)
+    expression: float = Field(2000.0, ge=0)
+    keep: float = Field(200.0, ge=0)
     lighting: float = Field(0.0, ge=0)
     luminance: float = Field(200.0, ge=0)
+    chrominance: float = Field(50.0, ge=0)
     smoothness: float = Field(0.3, ge=0)
+    adversarial: float = Field(1.0, ge=0)
+    detail: float = Field(0.0, ge=0)
 
 
 class LossSettings(_Table):
@@ -86,14 +114,25 @@ class LossSettings(_Table):
 
     weights: WeightSettings = WeightSettings()
     style: StyleSettings = StyleSettings()
-    content_layer: str = "relu4_2"
-    recogniser: str = Field("dlib", description="the face recogniser of the identity term; it cannot judge what it taught")
+    content: ContentSettings = ContentSettings()
+    detail: DetailSettings = DetailSettings()
+    critic_px: PositiveInt = Field(128, description="side to which larger crops are reduced for critics, recognisers and landmarks")
+    recognisers: tuple[str, ...] = Field(
+        ("dlib", "mobilefacenet"),
+        min_length=1,
+        strict=False,
+        description="face recognisers of the identity and residual terms; they cannot judge what they taught",
+    )
+    ramps: dict[str, Annotated[tuple[float, float, float], Strict(False)]] = Field(
+        {"adversarial": (0.4, 0.6, 0.0)},
+        description="terms whose weight changes: share of the training where it begins to, share where it is whole, weight before",
+    )
 
 
 class TrainingSettings(_Table):
     """Optimisation."""
 
-    steps: PositiveInt = Field(3000, description="steps of a full training; --minutes replaces it by a time budget")
+    steps: PositiveInt = Field(2000, description="steps of a full training; --minutes replaces it by a time budget")
     batch_size: PositiveInt = 4
     learning_rate: PositiveFloat = 1e-3
     final_learning_rate: PositiveFloat = 1e-4
@@ -103,6 +142,9 @@ class TrainingSettings(_Table):
     checkpoint_every: PositiveInt = Field(250, description="steps between checkpoints")
     held_out: PositiveInt = Field(8, description="faces kept out of training for the contact sheets")
     relit_inputs: float = Field(0.5, ge=0, le=1, description="share of the training faces that are seen once more under a random light")
+    occluded_inputs: float = Field(0.3, ge=0, le=1, description="share of the faces that are seen once more with something in front")
+    even_yaw: bool = Field(True, description="show heads turned little and far equally often, as far as there are enough of them")
+    average: float = Field(0.999, ge=0, lt=1, description="decay of the moving average of the weights that is used in the end; 0: none")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of the critic; auto takes bfloat16 where the hardware computes in it, at twice the speed"
     )

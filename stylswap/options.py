@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from stylswap.errors import did_you_mean
-from stylswap.names import BEYOND_POSE, CONSENTS, DETAILS, JOIN_BLENDS, JOIN_COLOURS, MASKS
+from stylswap.names import BEYOND_POSE, CONSENTS, DETAILS, GLASSES, JOIN_BLENDS, JOIN_COLOURS, MASKS
 from stylswap.version import __version__
 
 STYLE: Final = "style"
@@ -156,6 +156,12 @@ def _add_joining(group: Any) -> None:
     group.add_argument("--colour", choices=JOIN_COLOURS, help="how its colours are matched (default auto: the least seam; warp: skin)")
     group.add_argument("--detail", choices=DETAILS, default=DETAILS[0], help=f"what is finer than the crop (default {DETAILS[0]})")
     group.add_argument("--mask", choices=MASKS, default="auto", help="parsing keeps what covers a face (default auto: where it is there)")
+    group.add_argument(
+        "--glasses",
+        choices=GLASSES,
+        default="auto",
+        help="keep them with the eyes behind them, keep the rims, or let the network draw all (default auto: as it was trained)",
+    )
 
 
 def _add_evaluate(verbs: Any, common: argparse.ArgumentParser) -> None:

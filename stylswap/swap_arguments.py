@@ -47,7 +47,15 @@ def swap_options_of(options: argparse.Namespace, photos: Sequence[Path]) -> Any:
     if label:
         check_label(label)
     return SwapOptions(
-        options.blend, _colour(options), options.detail, choice, options.mask, options.beyond_pose, label, options.size_limit
+        options.blend,
+        _colour(options),
+        options.detail,
+        choice,
+        options.mask,
+        options.glasses,
+        options.beyond_pose,
+        label,
+        options.size_limit,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from stylswap.config import Settings, load_settings, settings_from_tree, to_toml
+from stylswap.engines.style import TERMS
 from stylswap.errors import SettingsError
 
 CHANGED = (
@@ -21,6 +22,8 @@ CHANGED = (
     "loss.weights.style=40",
     "loss.style.layers=['relu3_1']",
     "loss.style.radius=1",
+    "loss.recognisers=['dlib', 'sface']",
+    "loss.ramps.expression=[0.1, 0.5, 2]",
     "training.learning_rate=5e-4",
 )
 
@@ -72,7 +75,9 @@ def test_bare_words_are_texts_and_texts_may_hold_equals_signs() -> None:
         ("los.weights.style=2", "unknown setting 'los'. Did you mean 'loss'?"),
         ("loss.weights.stlye=2", "unknown setting 'loss.weights.stlye'. Did you mean 'style'?"),
         ("prepare.alignment.modell=affine", "unknown setting 'prepare.alignment.modell'. Did you mean 'model'?"),
-        ("loss.weights.xyz=2", "unknown setting 'loss.weights.xyz'. Known: content, identity, lighting, luminance, smoothness, style."),
+        ("loss.weights.xyz=2", f"unknown setting 'loss.weights.xyz'. Known: {', '.join(sorted(TERMS))}."),
+        ("loss.recogniser=sface", "unknown setting 'loss.recogniser'. Did you mean 'recognisers'?"),
+        ("loss.content_layer=relu4_2", "unknown setting 'loss.content_layer'. Did you mean 'content'?"),
         ("style=3", "unknown setting 'style'. Known: loss, network, prepare, seed, size, training."),
         ("prepare.alignment.model=afine", "setting 'prepare.alignment.model': Input should be 'affine' or 'similarity', got 'afine'"),
         ("loss.weights.style=-1", "setting 'loss.weights.style': Input should be greater than or equal to 0, got -1"),

@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylswap.data.faceset import FaceSet, RowBatch
+from stylswap.engines.critic_size import check_critic_px, reduced, reduced_faces
+from stylswap.engines.detail import Corner, DetailOptions, windows
 from stylswap.engines.phase import Phase
 from stylswap.engines.style_faces import choose_rows, lit_alike
+from stylswap.engines.style_pass import StylePass
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.bank import Critic, FeatureBank
-from stylswap.losses.content import content
-from stylswap.losses.identity import identity as identity_distance
-from stylswap.losses.lighting import lighting
-from stylswap.losses.luminance import luminance
-from stylswap.losses.smoothness import smoothness
-from stylswap.losses.style import patch_style
+from stylswap.networks.discriminator import PatchDiscriminator
 
-TERMS = frozenset({"content", "style", "identity", "lighting", "luminance", "smoothness"})
+TERMS: Final = frozenset(
+    {
+        "content",
+        "style",
+        "identity",
+        "residual",
+        "expression",
+        "keep",
+        "lighting",
+        "luminance",
+        "chrominance",
+        "smoothness",
+        "adversarial",
+        "detail",
+    }
+)
+DISCRIMINATOR_TERMS: Final = frozenset({"hinge"})
+
+# Inputs by which it is measured how far strangers lie from the identity, as a recogniser sees them.
+STRANGERS: Final = 64
+DISCRIMINATOR_BETAS: Final = (0.5, 0.99)
 
 # A face recogniser: (B, 3, S, S) and landmarks (B, 68, 2) -> (B, D) of unit length.
 Recognises = Callable[[Tensor, Tensor], Tensor]
@@ -53,6 +70,8 @@ class StyleOptions:
             head pose decides, and a closed mouth is shown mostly open ones.
         radius: Cells around the same cell that are searched.
         patch: Side of a patch in cells.
+        softness: Temperature of a soft minimum; 0 for the best match alone.
+        features: Weight of the cells at mouth, eyes and brows; that of the others is 1.
         copies: How often each photo of the identity is there, under another lamp each time; see `stylswap.engines.style_faces.lit_alike`.
     """
 
@@ -61,7 +80,53 @@ class StyleOptions:
     point_weights: tuple[float, ...] | None = None
     radius: int = 0
     patch: int = 1
+    softness: float = 0.0
+    features: float = 1.0
     copies: int = 1
+
+
+@dataclass(frozen=True)
+class ContentOptions:
+    """Choices of the content term.
+
+    Attributes:
+        layers: Of the critic; their distances are averaged.
+        features: Weight of the cells at mouth, eyes and brows; that of the others is 1.
+    """
+
+    layers: tuple[str, ...] = ("relu4_2",)
+    features: float = 1.0
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The frozen networks beside the critic, and the discriminator; what no wanted term needs may be left out.
+
+    Attributes:
+        light: The lighting critic, (B, 3, S, S) -> (B, D): lighting term, and copies under several lamps.
+        recognisers: Face recognisers: identity and residual terms.
+        landmarks: (B, 3, S, S) -> (B, 68, 2) in pixels: expression term.
+        discriminator: Trained along: adversarial term.
+    """
+
+    light: Callable[[Tensor], Tensor] | None = None
+    recognisers: Sequence[Recognises] = ()
+    landmarks: Callable[[Tensor], Tensor] | None = None
+    discriminator: PatchDiscriminator | None = None
+
+
+class Teacher(NamedTuple):
+    """A face recogniser, and what it sees in the identity.
+
+    Attributes:
+        recognise: See `Recognises`.
+        mean: The mean direction of the identity's photos, (D,), unit length.
+        strangers: Mean cosine distance of the inputs to it. Divided by it, distances of different recognisers compare: 1 is a stranger.
+    """
+
+    recognise: Recognises
+    mean: Tensor
+    strangers: float
 
 
 class StyleRenderer:
@@ -81,8 +146,21 @@ class StyleRenderer:
             self._network.train(was_training)
 
 
+@dataclass(eq=False)
+class _Seen:
+    """What frozen networks see in the inputs; computed once.
+
+    Attributes:
+        faces: By photo: the same person in all rows made of it, lit, covered and mirrored ones.
+        landmarks: By row.
+    """
+
+    faces: dict[str, list[Tensor]] = field(default_factory=dict)
+    landmarks: dict[int, Tensor] = field(default_factory=dict)
+
+
 class StyleEngine:
-    """What is trained, and the loss terms.
+    """What is trained, and the loss terms; the terms themselves are in `stylswap.engines.style_pass`.
 
     Features of the inputs and of the identity's photos never change and are computed once; see `FeatureBank`.
     """
@@ -95,9 +173,10 @@ class StyleEngine:
         identity: FaceSet,
         *,
         style: StyleOptions,
-        light: Callable[[Tensor], Tensor] | None = None,
-        recogniser: Recognises | None = None,
-        content_layer: str = "relu4_2",
+        content: ContentOptions | None = None,
+        detail: DetailOptions | None = None,
+        critic_px: int = 128,
+        judges: Judges | None = None,
         cache_bytes: int = 2**30,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -109,124 +188,165 @@ class StyleEngine:
             inputs: The faces to be edited, with their mirror images.
             identity: The photos of the identity, with their mirror images.
             style: Choices of the style term.
-            light: The lighting critic, (B, 3, S, S) -> (B, D), frozen, on the device; None where neither the lighting term nor copies
-                under several lamps are wanted.
-            recogniser: The face recogniser, frozen, on the device; None where the identity term is not wanted.
-            content_layer: Layer of the content term.
+            content: Choices of the content term; None: the paper's.
+            detail: Choices of the detail term.
+            critic_px: Side of what critic, recognisers, landmark and lighting critic see; of larger crops, the means over squares of
+                pixels. So their numbers mean the same at every size, and cost the same. Full resolution is for `detail` and the
+                discriminator.
+            judges: The other networks, on the device.
             cache_bytes: Memory for the inputs' features.
             device: Where everything runs.
 
         Raises:
-            SettingsError: If there are fewer style faces than asked for.
+            SettingsError: If there are fewer style faces than asked for, sizes differ, or the crops are larger than `critic_px` and no
+                multiple of it.
         """
         if identity.size != inputs.size:
             raise SettingsError(f"identity and inputs must be crops of one size, got {identity.size} and {inputs.size} px")
-        self._device = torch.device(device)
-        self._network = network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        self._critic = critic
-        self._light = light
-        self._style = style
-        self._content_layer = content_layer
+        check_critic_px(inputs.size, critic_px)
+        self.device, self.critic_px = torch.device(device), critic_px
+        self.network = network.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.critic, self.style, self.content, self.detail = critic, style, content or ContentOptions(), detail or DetailOptions()
+        if not 1 <= self.detail.num_faces <= style.num_faces:
+            raise SettingsError(f"detail.num_faces must be from 1 to the {style.num_faces} style faces, got {self.detail.num_faces}")
+        self._judges = judges or Judges()
+        self._identity, self._inputs = identity, inputs
         weights = None if style.point_weights is None else torch.tensor(style.point_weights)
         self._styles_of = choose_rows(inputs, identity, style.num_faces, point_weights=weights, copies=style.copies)
         if style.copies > 1:
-            critic_of_light = self._critic_of_light()
-            self._styles_of = lit_alike(
-                self._styles_of, inputs, identity, style.copies, lambda images: critic_of_light(images.to(self._device))
-            )
-        self._recogniser = recogniser
-        self._identity_features = None if recogniser is None else self._mean_direction(identity, style.copies)
+            self._styles_of = lit_alike(self._styles_of, inputs, identity, style.copies, self._light_of)
+        self.teachers = tuple(self._teacher(recognise, inputs) for recognise in self._judges.recognisers)
         self._style_bank = FeatureBank(critic, style.layers, lambda row: self._image(identity, row))
-        self._input_bank = FeatureBank(
-            critic, (content_layer,), lambda row: self._image(inputs, row), budget_bytes=cache_bytes
+        self.input_bank = FeatureBank(
+            critic, self.content.layers, lambda row: self._image(inputs, row), budget_bytes=cache_bytes
         )
-        self.trained = nn.ModuleDict({"network": self._network})
-        self.phases: Sequence[Phase[RowBatch]] = (Phase("network", tuple(self._network.parameters()), self.terms),)
+        self._seen = _Seen()
+        self._drawn: tuple[RowBatch, Tensor] | None = None
+        self._set_phases()
+
+    def _set_phases(self) -> None:
+        modules: dict[str, nn.Module] = {"network": self.network}
+        wanted = tuple(parameter for parameter in self.network.parameters() if parameter.requires_grad)  # a base may be frozen
+        phases = [Phase("network", wanted, self.terms)]
         self.term_names: Mapping[str, frozenset[str]] = {"network": TERMS}
+        discriminator = self._judges.discriminator
+        if discriminator is not None:
+            modules["discriminator"] = discriminator.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+            parameters = tuple(discriminator.parameters())
+            phases.append(Phase("discriminator", parameters, self.discriminator_terms, betas=DISCRIMINATOR_BETAS))
+            self.term_names = {**self.term_names, "discriminator": DISCRIMINATOR_TERMS}
+        self.trained = nn.ModuleDict(modules)
+        self.phases: Sequence[Phase[RowBatch]] = tuple(phases)
 
     def terms(self, batch: RowBatch, names: Collection[str]) -> dict[str, Tensor]:
         """The wanted terms, (B,) each, unweighted; what no term needs is not computed."""
-        forward = _ForwardPass(self, batch, names)
+        layers = (*(self.style.layers if "style" in names else ()), *(self.content.layers if "content" in names else ()))
+        forward = StylePass(self, batch, tuple(dict.fromkeys(layers)))
+        terms: dict[str, Tensor] = {name: getattr(forward, name) for name in sorted(names)}
+        self._drawn = (batch, forward.output.detach())
+        return terms
+
+    def discriminator_terms(self, batch: RowBatch, names: Collection[str]) -> dict[str, Tensor]:
+        """The discriminator's turn. It follows the network's, and judges what that drew a moment ago."""
+        drawn = self._drawn[1] if self._drawn is not None and self._drawn[0] is batch else None
+        if drawn is None:
+            with torch.no_grad():
+                drawn = StylePass(self, batch, ()).output
+        forward = StylePass(self, batch, (), drawn)
         return {name: getattr(forward, name) for name in sorted(names)}
 
-    def _critic_of_light(self) -> Callable[[Tensor], Tensor]:
-        if self._light is None:
+    def critic_of_light(self) -> Callable[[Tensor], Tensor]:
+        """The lighting critic.
+
+        Raises:
+            SettingsError: If there is none.
+        """
+        if self._judges.light is None:
             raise SettingsError("the lighting term or style faces lit alike are wanted, but the engine has no lighting critic")
-        return self._light
+        return self._judges.light
+
+    def opponent(self) -> PatchDiscriminator:
+        """The discriminator.
+
+        Raises:
+            SettingsError: If there is none.
+        """
+        if self._judges.discriminator is None:
+            raise SettingsError("the adversarial term is wanted, but the engine has no discriminator")
+        return self._judges.discriminator
+
+    def find_landmarks(self, images: Tensor) -> Tensor:
+        """What the landmark critic sees, (B, 68, 2).
+
+        Raises:
+            SettingsError: If there is none.
+        """
+        if self._judges.landmarks is None:
+            raise SettingsError("the expression term is wanted, but the engine has no landmark critic")
+        return self._judges.landmarks(images)
 
     @torch.no_grad()
-    def _mean_direction(self, identity: FaceSet, copies: int) -> Tensor:
-        """What the recogniser sees in the identity's own photos, (D,), unit length."""
-        assert self._recogniser is not None
-        rows = range(len(identity) // copies)  # the photos themselves, under their own light
-        faces = [identity.faces([row]).to(self._device) for row in rows]
-        features = torch.cat([self._recogniser(face.images, face.landmarks) for face in faces])
-        return F.normalize(features.mean(dim=0), dim=0)
+    def input_landmarks(self, rows: Sequence[int], faces: FaceBatch) -> Tensor:
+        """What the landmark critic sees in the inputs, (B, 68, 2)."""
+        for place, row in enumerate(rows):
+            if row not in self._seen.landmarks:
+                self._seen.landmarks[row] = self.find_landmarks(faces.images[place : place + 1])[0]
+        return torch.stack([self._seen.landmarks[row] for row in rows])
 
-    def _image(self, faces: FaceSet, row: int) -> Tensor:
-        return faces.faces([row]).images[0].to(self._device)
+    @torch.no_grad()
+    def input_faces(self, rows: Sequence[int]) -> list[Tensor]:
+        """Whom each recogniser sees in the photos of the inputs, (B, D)."""
+        names = [self._inputs.names[row % len(self._inputs)] for row in rows]
+        for name in names:
+            if name not in self._seen.faces:
+                photo = [self._inputs.names.index(name)]  # the first of its rows is the photo itself
+                self._seen.faces[name] = [self._described(teacher.recognise, self._inputs, photo)[0] for teacher in self.teachers]
+        return [torch.stack([self._seen.faces[name][number] for name in names]) for number in range(len(self.teachers))]
 
-    def _styles(self, row: int) -> dict[str, Tensor]:
+    def real_faces(self, rows: Sequence[int], faces: FaceBatch, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What the discriminator takes for real: for every other face the identity's photo that is nearest to it, for the others the input.
+
+        Returns:
+            Images (B, 3, S, S), and where they count, (B, 1, S, S).
+        """
+        images, masks = faces.images.clone(), mask.clone()
+        for place in range(0, len(rows), 2):
+            photo = self._identity.batch([int(self._styles_of[rows[place]][0])])
+            images[place] = photo.faces.images[0].to(self.device)
+            masks[place] = (photo.faces.masks[0] * (1.0 - photo.kept[0])).to(self.device)  # as of the inputs: what covers it is no face
+        return images, masks
+
+    def style_features(self, row: int) -> dict[str, Tensor]:
         """Style features for one input, (N, C, H, W) float16, channels last, by layer."""
         return self._style_bank.lookup(self._styles_of[row].tolist())
 
+    @torch.no_grad()
+    def detail_features(self, rows: Sequence[int], corners: Sequence[Corner], side: int) -> dict[str, Tensor]:
+        """Features of the nearest style faces of some inputs, within each input's window, (B, N, C, H, W) by layer.
 
-class _ForwardPass:
-    """One batch on its way through network and critic; each part is computed at first use."""
+        Not kept: there are many more windows than photos, and what they would need of memory is worth more than the time.
+        """
+        count = self.detail.num_faces
+        photos = [self._identity.faces(self._styles_of[row][:count].tolist()).images for row in rows]  # (N, 3, S, S) each
+        cut = torch.cat([windows(some, [corner] * count, side) for some, corner in zip(photos, corners, strict=True)])
+        features = self.critic(cut.to(self.device), self.detail.layers)
+        return {layer: cells.unflatten(0, (len(rows), count)) for layer, cells in features.items()}
 
-    def __init__(self, engine: StyleEngine, batch: RowBatch, names: Collection[str]) -> None:
-        self._engine = engine
-        self._rows = batch.rows
-        self._faces = batch.faces.to(engine._device)
-        self._layers = [*(engine._style.layers if "style" in names else ()), *([engine._content_layer] if "content" in names else ())]
+    def _light_of(self, images: Tensor) -> Tensor:
+        return self.critic_of_light()(reduced(images.to(self.device), self.critic_px))
 
-    @cached_property
-    def output(self) -> Tensor:
-        images = self._faces.images.contiguous(memory_format=torch.channels_last)
-        output: Tensor = self._engine._network(images)
-        return output
+    @torch.no_grad()
+    def _teacher(self, recognise: Recognises, inputs: FaceSet) -> Teacher:
+        own = self._described(recognise, self._identity, range(len(self._identity) // self.style.copies))  # under their own light
+        mean = F.normalize(own.mean(dim=0), dim=0)
+        some = range(0, len(inputs), max(len(inputs) // STRANGERS, 1))
+        strangers = 1 - self._described(recognise, inputs, some) @ mean
+        return Teacher(recognise, mean, max(float(strangers.mean()), 1e-3))
 
-    @cached_property
-    def features(self) -> dict[str, Tensor]:
-        return self._engine._critic(self.output, self._layers)
+    def _described(self, recognise: Recognises, faces: FaceSet, rows: Sequence[int]) -> Tensor:
+        batches = [reduced_faces(faces.faces([row]).to(self.device), self.critic_px) for row in rows]
+        return torch.cat([recognise(batch.images, batch.landmarks) for batch in batches])
 
-    @property
-    def content(self) -> Tensor:
-        layer = self._engine._content_layer
-        return content(self.features[layer], self._engine._input_bank.lookup(self._rows)[layer].float())
-
-    @property
-    def style(self) -> Tensor:
-        engine = self._engine
-        chosen = [engine._styles(row) for row in self._rows]
-        distances = []
-        for layer in engine._style.layers:
-            features = self.features[layer]  # (B, C, H, W)
-            mask = F.interpolate(self._faces.masks, size=features.shape[-2:], mode="area")
-            styles = torch.stack([face[layer] for face in chosen])  # (B, N, C, H, W)
-            distances.append(patch_style(features, styles, mask=mask, radius=engine._style.radius, patch=engine._style.patch))
-        return torch.stack(distances).mean(dim=0)
-
-    @property
-    def identity(self) -> Tensor:
-        engine = self._engine
-        if engine._recogniser is None or engine._identity_features is None:
-            raise SettingsError("the identity term is wanted, but the engine has no face recogniser")
-        # What will be pasted, in front of what will stay: hair drawn outside the mask would fool the recogniser and never be seen.
-        pasted = torch.lerp(self._faces.images, self.output, self._faces.masks)
-        return identity_distance(engine._recogniser(pasted, self._faces.landmarks), engine._identity_features)
-
-    @property
-    def lighting(self) -> Tensor:
-        light = self._engine._critic_of_light()
-        with torch.no_grad():
-            wanted = light(self._faces.images)
-        return lighting(light(self.output), wanted)
-
-    @property
-    def luminance(self) -> Tensor:
-        return luminance(self.output, self._faces.images, mask=self._faces.masks)
-
-    @property
-    def smoothness(self) -> Tensor:
-        return smoothness(self.output)
+    def _image(self, faces: FaceSet, row: int) -> Tensor:
+        """What the critic sees of a face, (3, critic_px, critic_px) at most."""
+        return reduced(faces.faces([row]).images.to(self.device), self.critic_px)[0]

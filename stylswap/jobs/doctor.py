@@ -44,7 +44,7 @@ _DLIB_MODELS: Final = (
 _NO_INSTRUCTION: Final = 0xC000001D  # what Windows returns in place of SIGILL
 
 # The self-test: how far beyond the detector's box a swap may reach, in sides of the box, and how much must change inside it.
-_REACH, _LEAST_CHANGE_LEVELS = 0.3, 2.0
+_REACH, _LEAST_CHANGE_LEVELS = 0.4, 2.0
 
 
 class _Check(NamedTuple):

@@ -211,9 +211,9 @@ def _add_retrieval(measured: Sequence[_Measured], own: OwnPhotos) -> None:
 def _notes(identity: IdentityFile, inputs: Inputs) -> tuple[str, ...]:
     notes = list(inputs.judges.absent)
     loss = identity.settings.get("loss", {})
-    if loss.get("weights", {}).get("identity", 0) > 0:
-        name = loss.get("recogniser", "")
-        notes.append(f"The identity was trained with the recogniser '{name}': its figures by '{name}' flatter it. Judge by the others.")
+    if any(loss.get("weights", {}).get(term, 0) > 0 for term in ("identity", "residual")):
+        for name in loss.get("recognisers", [loss.get("recogniser", "")]):
+            notes.append(f"The identity was trained with the recogniser '{name}': its figures by '{name}' flatter it. Judge by the others.")
     if inputs.paste is None:
         notes.append("The row 'paste' needs the identity's photos (--identity-photos).")
     return tuple(notes)

@@ -22,7 +22,7 @@ from stylswap.shapes import Rect, check_shapes
 
 FloatArray = npt.NDArray[np.float64]
 
-# The area that the losses look at, with a soft edge inside it.
+# What is pasted where nobody parses the face: jaw to forehead, with a soft edge inside it.
 PASTE_SEGMENTER: Final = LandmarkSegmenter(softness=0.01)
 # Photo around the mask, in pixels of the crop: the blend and the seam figure want to see both sides of the edge.
 AROUND_PX: Final = 3.0
@@ -81,19 +81,22 @@ class Place:
     crop_from_region: FloatArray
 
 
-def composite_crops(faces: FaceBatch, output: Tensor, options: PasteOptions | None = None) -> Tensor:
+def composite_crops(
+    faces: FaceBatch, output: Tensor, options: PasteOptions | None = None, *, masks: Tensor | None = None
+) -> Tensor:
     """What the final photos will look like, seen in the crop.
 
     Args:
         faces: The inputs, (B, 3, S, S).
         output: The rendered crops, (B, 3, S, S) in [0, 1].
         options: How they join. There is no detail to be carried over: the inputs are crops too.
+        masks: What of the output to use, (B, 1, S, S) in [0, 1]; None: from the landmarks.
 
     Returns:
         (B, 3, S, S) in [0, 1].
     """
     options = options or PasteOptions()
-    masks = PASTE_SEGMENTER.segment(faces.images, faces.landmarks)
+    masks = PASTE_SEGMENTER.segment(faces.images, faces.landmarks) if masks is None else masks
     joined = [join_patch(image, crop, mask, options).image for image, crop, mask in zip(faces.images, output, masks, strict=True)]
     return torch.stack(joined)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from stylswap.engines.style import Rendered
 from stylswap.errors import SettingsError, WeightsFileError
 from stylswap.faces.batch import FaceBatch
-from stylswap.features.parsing import WEIGHTS_NAME, ParsedMasks, ParsingSegmenter
+from stylswap.features.parsing import WEIGHTS_NAME, Glasses, ParsedMasks, ParsingSegmenter
 from stylswap.jobs.device import pick_precision
 from stylswap.jobs.swapped import Aligned, RenderedFaces
 from stylswap.weights import weights_path
@@ -102,12 +102,13 @@ class FaceRenderer:
         return self._renderer.render(padded.to(self._device)).images[: len(faces)].cpu()
 
 
-def load_parser(mask: str, device: torch.device) -> ParsingSegmenter | None:
+def load_parser(mask: str, device: torch.device, glasses: Glasses = "keep") -> ParsingSegmenter | None:
     """The face parser, as far as it is wanted and there.
 
     Args:
         mask: ``"parsing"``, ``"landmarks"`` or ``"auto"``; see `stylswap.jobs.swap_options.SwapOptions`.
         device: Where it runs.
+        glasses: See `ParsingSegmenter`.
 
     Raises:
         WeightsFileError: If it is asked for by name and its weights are not there.
@@ -120,7 +121,7 @@ def load_parser(mask: str, device: torch.device) -> ParsingSegmenter | None:
         if mask == "parsing":
             raise
         return None
-    return ParsingSegmenter.load(device=device, precision=pick_precision("auto", device))
+    return ParsingSegmenter.load(device=device, precision=pick_precision("auto", device), glasses=glasses)
 
 
 def _together(batches: Sequence[FaceBatch]) -> FaceBatch:

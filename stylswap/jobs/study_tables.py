@@ -134,15 +134,15 @@ def figures_of(task: VariantTask, judged: str) -> dict[str, Figure]:
             figures |= known | ({CROP_KEY: crop["sface_share"]} if "sface_share" in crop else {})
         else:
             figures |= {f"{name}_{key}": known[key] for key in OF_OTHERS if key in known}
-    return {key: figure for key, figure in figures.items() if not (taught == SFACE and ("sface" in key or key == CROP_KEY))}
+    return {key: figure for key, figure in figures.items() if not (SFACE in taught and ("sface" in key or key == CROP_KEY))}
 
 
-def taught_by(task: VariantTask) -> str:
-    """The recogniser of a row's identity term, "" where it has none: SFace's figures are left out of a row that it taught."""
+def taught_by(task: VariantTask) -> tuple[str, ...]:
+    """The recognisers of a row's identity term: SFace's figures are left out of a row that it taught."""
     if task.variant is None:
-        return ""
+        return ()
     loss = task.spec.settings_of(task.variant).loss
-    return loss.recogniser if loss.weights.identity > 0 else ""
+    return loss.recognisers if loss.weights.identity > 0 or loss.weights.residual > 0 else ()
 
 
 def is_comparable(task: VariantTask) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from stylswap.errors import SettingsError, did_you_mean
 from stylswap.jobs.choose import FaceChoice
-from stylswap.names import BEYOND_POSE, DETAILS, JOIN_BLENDS, JOIN_COLOURS, MASKS
+from stylswap.names import BEYOND_POSE, DETAILS, GLASSES, JOIN_BLENDS, JOIN_COLOURS, MASKS
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,9 @@ class SwapOptions:
         choice: Which faces of a photo.
         mask: What of a crop is face: ``"parsing"`` keeps what covers the face, ``"landmarks"`` does not look, ``"auto"`` parses where
             the weights are there.
+        glasses: What becomes of glasses where faces are parsed: ``"keep"`` leaves them to the photo with the eyes behind them, ``"rims"``
+            leaves their rims, ``"swap"`` leaves them to the network; ``"auto"`` takes ``"swap"`` for a network that was trained to draw
+            what covers faces, and ``"keep"`` for any other.
         beyond_pose: Faces turned further than any of the identity's photos: ``"warn"`` swaps them and says so, ``"skip"`` leaves them,
             ``"swap"`` does not care.
         label: A visible text in the corner of every swapped photo; "" for none.
@@ -33,6 +36,7 @@ class SwapOptions:
     detail: str = "bands"
     choice: FaceChoice = field(default_factory=FaceChoice)
     mask: str = "auto"
+    glasses: str = "auto"
     beyond_pose: str = "warn"
     label: str = ""
     size_limit_mp: float = 100.0
@@ -43,6 +47,7 @@ class SwapOptions:
             ("colour", self.colour, JOIN_COLOURS),
             ("detail", self.detail, DETAILS),
             ("mask", self.mask, MASKS),
+            ("glasses", self.glasses, GLASSES),
             ("beyond_pose", self.beyond_pose, BEYOND_POSE),
         )
         for name, value, known in checks:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from stylswap.engines.style import StyleRenderer
 from stylswap.errors import IdentityFileError, PhotoError, SettingsError, did_you_mean
 from stylswap.faces.detect import FaceDetector
+from stylswap.features.parsing import Glasses
 from stylswap.identity_file import IdentityCard, IdentityFile, read_identity_file
 from stylswap.jobs.align_photo import PhotoLike, aligner_of
 from stylswap.jobs.device import pick_device
@@ -21,6 +23,7 @@ from stylswap.jobs.render_faces import VIEW_PX, FaceRenderer, Renderer, load_par
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapped import Aligned, Swapped
 from stylswap.jobs.warp import WARP_COLOUR, identity_from_photos
+from stylswap.names import AUTO
 from stylswap.networks import build_network
 from stylswap.provenance import Mark
 from stylswap.signing import Signer
@@ -62,7 +65,7 @@ class Swapper:
         self.identity = identity
         self.options = options or SwapOptions()
         self.device = pick_device(device)
-        parser = load_parser(self.options.mask, self.device)
+        parser = load_parser(self.options.mask, self.device, glasses_of(identity, self.options))
         one_by_one = renderer is not None
         renderer = renderer or StyleRenderer(network_of(identity).to(self.device))
         self.renderer = FaceRenderer(renderer, parser, self.device, one_by_one=one_by_one)
@@ -165,6 +168,14 @@ def find_identity(identity: str | Path) -> Path:
             "--engine warp"
         )
     raise IdentityFileError(f"{identity}: neither an identity file nor the name of one that ships.{did_you_mean(str(identity), shipped)}")
+
+
+def glasses_of(identity: IdentityFile, options: SwapOptions) -> Glasses:
+    """What becomes of glasses: as the options say, else by what the identity's network has learned."""
+    if options.glasses != AUTO:
+        return cast(Glasses, options.glasses)
+    learned = identity.settings.get("training", {}).get("occluded_inputs", 0) > 0
+    return "swap" if learned else "keep"
 
 
 def network_of(identity: IdentityFile) -> torch.nn.Module:

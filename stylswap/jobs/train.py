@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import hashlib
 import json
@@ -12,28 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from stylswap.config import Settings, StyleSettings
-from stylswap.data.augment import with_light_fan, with_random_lights
-from stylswap.data.batches import batch_rows
-from stylswap.data.faceset import FaceSet
-from stylswap.engines.style import StyleEngine, StyleOptions, StyleRenderer
+from stylswap.data.faceset import FaceSet, RowBatch
+from stylswap.engines.style import StyleRenderer
 from stylswap.errors import FaceSetError, UsageError
 from stylswap.faces.align import reference_shape
-from stylswap.faces.batch import FaceBatch
-from stylswap.faces.landmarks import EYES, JAW, MOUTH, NUM_LANDMARKS
-from stylswap.features.lighting import LightingCritic
-from stylswap.features.recogniser import Recogniser
-from stylswap.features.vgg import VGG
 from stylswap.identity_file import IdentityFile
-from stylswap.jobs.device import pick_device, pick_precision
+from stylswap.jobs.device import pick_device
 from stylswap.jobs.paste import composite_crops
-from stylswap.jobs.prepare import OnPhoto, PrepareReport, check_folder, prepare_identity, prepare_inputs
+from stylswap.jobs.prepare import OccluderFinder, OnPhoto, PrepareReport, check_folder, prepare_identity, prepare_inputs
 from stylswap.jobs.run_folder import TrainRequest, open_run
-from stylswap.networks import SwapNetwork, build_network
+from stylswap.jobs.train_engine import batches_of, build_engine, build_loop, build_networks, training_inputs
+from stylswap.networks import SwapNetwork
 from stylswap.photo import write_png
 from stylswap.report import write_train_report
 from stylswap.sheets import contact_sheet
@@ -44,7 +37,6 @@ from stylswap.training.schedule import Budget
 from stylswap.training.session import JOURNAL_FILE, Pace, Progress, Session, resumed
 from stylswap.version import __version__
 
-GIB: Final = 2**30
 # Kept free at the end of a time budget for the last checkpoint, sheet and identity file.
 RESERVE_SECONDS: Final = 2.0
 
@@ -100,26 +92,27 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     device = pick_device(request.device)
     for folder in (request.identity, request.faces):
         check_folder(folder)
-    network, critic = _networks(request.settings, device)
+    networks = build_networks(request.settings, device)
     open_run(request, resume=resume)
-    identity, inputs, reports = _prepare(request, events)
+    identity, inputs, reports = _prepare(request, events, device)
     settings = request.settings.training
     data_hash = _data_hash(identity, inputs)
     held_out, inputs = _hold_out(inputs, settings.held_out)
-    inputs = with_random_lights(inputs, settings.relit_inputs, seed=request.settings.seed)
-    engine = _engine(request.settings, (network, critic), inputs, identity, device)
-    loop = Loop(engine, {"network": request.settings.loss.weights.model_dump()}, gradient_norm=settings.gradient_norm)
-    faces = held_out.faces(range(len(held_out)))
+    inputs = training_inputs(inputs, request.settings)
+    loop = build_loop(build_engine(request.settings, networks, inputs, identity, device), request.settings)
+    shown = copy.deepcopy(networks[0])  # what the training has come to: the average of the weights, where one is kept
+    faces = held_out.batch(range(len(held_out)))
 
     def draw_sheet(step: int) -> None:
         path = request.run / f"sheet-{step:06d}.png"
-        write_png(_sheet(network, faces, device), path)
+        shown.load_state_dict(loop.averaged())
+        write_png(_sheet(shown, faces, device), path)
         if events.on_sheet is not None:
             events.on_sheet(path)
 
     session = Session(
         loop,
-        lambda step: inputs.batch(batch_rows(inputs.num_rows, settings.batch_size, seed=request.settings.seed, step=step)),
+        batches_of(inputs, request.settings),
         run=request.run,
         budget=_budget(request),
         pace=Pace(
@@ -134,18 +127,19 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     draw_sheet(loop.step_number)
     out = request.out if finished else None
     if out is not None:
-        _identity_file(request, network, reports, data_hash, _training_facts(loop, session, device)).write(out)
+        _identity_file(request, shown, reports, data_hash, _training_facts(loop, session, device)).write(out)
     trained = Trained(out, request.run, loop.step_number, session.elapsed_seconds, not finished, session.recent_terms())
     _write_report(request, reports, trained, device)
     return trained
 
 
-def _prepare(request: TrainRequest, events: TrainEvents) -> tuple[FaceSet, FaceSet, list[PrepareReport]]:
+def _prepare(request: TrainRequest, events: TrainEvents, device: torch.device) -> tuple[FaceSet, FaceSet, list[PrepareReport]]:
+    finder = OccluderFinder(device) if request.settings.prepare.mask == "parsing" else None
     reports = []
     sets = []
     for kind, folder, prepare in (("identity", request.identity, prepare_identity), ("faces", request.faces, prepare_inputs)):
         on_photo = events.on_photo(kind) if events.on_photo else None
-        faces, report = prepare(folder, request.settings, on_photo=on_photo)
+        faces, report = prepare(folder, request.settings, on_photo=on_photo, finder=finder)
         if events.on_prepared:
             events.on_prepared(report)
         sets.append(faces)
@@ -163,53 +157,17 @@ def _hold_out(inputs: FaceSet, count: int) -> tuple[FaceSet, FaceSet]:
     return inputs.subset(sorted(held)), inputs.subset([row for row in range(len(inputs)) if row not in held])
 
 
-def _networks(settings: Settings, device: torch.device) -> tuple[SwapNetwork, VGG]:
-    """Network and critic, tried once: a size or a layer that does not fit is refused before an hour of preparing photos."""
-    network = build_network(settings.network.name, seed=settings.seed, **settings.network.options)
-    critic = VGG.load(device=device, precision=pick_precision(settings.training.precision, device))
-    blank = torch.zeros(1, 3, settings.size, settings.size)
-    with torch.inference_mode():
-        network(blank)
-        critic(blank.to(device), [*settings.loss.style.layers, settings.loss.content_layer])
-    return network, critic
-
-
-def _engine(
-    settings: Settings, networks: tuple[SwapNetwork, VGG], inputs: FaceSet, identity: FaceSet, device: torch.device
-) -> StyleEngine:
-    style = settings.loss.style
-    num_faces = min(style.num_faces, identity.num_rows)  # a few photos offer what they have
-    identity, copies = with_light_fan(identity) if style.lit_alike else (identity, 1)
-    wants_light = copies > 1 or settings.loss.weights.lighting > 0
-    return StyleEngine(
-        *networks,
-        inputs,
-        identity,
-        style=StyleOptions(style.layers, num_faces, _point_weights(style), style.radius, style.patch, copies),
-        light=LightingCritic.load(device=device) if wants_light else None,
-        recogniser=Recogniser.load(settings.loss.recogniser, device=device) if settings.loss.weights.identity > 0 else None,
-        content_layer=settings.loss.content_layer,
-        cache_bytes=round(settings.training.cache_gib * GIB),
-        device=device,
-    )
-
-
-def _point_weights(style: StyleSettings) -> tuple[float, ...]:
-    weights = np.ones(NUM_LANDMARKS)
-    weights[MOUTH], weights[EYES], weights[JAW] = style.mouth_weight, style.eyes_weight, style.jaw_weight
-    return tuple(weights.tolist())
-
-
 def _budget(request: TrainRequest) -> Budget:
     if request.minutes is None:
         return Budget(steps=request.settings.training.steps)
     return Budget(seconds=max(request.minutes * 60 - RESERVE_SECONDS, 1.0))
 
 
-def _sheet(network: SwapNetwork, faces: FaceBatch, device: torch.device) -> Tensor:
+def _sheet(network: SwapNetwork, batch: RowBatch, device: torch.device) -> Tensor:
     """Input, output and composite, one line each."""
+    faces = batch.faces
     output = StyleRenderer(network).render(faces.to(device)).images.cpu()
-    return contact_sheet([faces.images, output, composite_crops(faces, output)])
+    return contact_sheet([faces.images, output, composite_crops(faces, output, masks=faces.masks * (1.0 - batch.kept))])
 
 
 def _write_report(request: TrainRequest, reports: list[PrepareReport], trained: Trained, device: torch.device) -> None:

@@ -24,7 +24,9 @@ class _Matches(NamedTuple):
     column: Tensor  # (B, H, W)
 
 
-def patch_style(output: Tensor, styles: Tensor, *, mask: Tensor | None = None, radius: int = 0, patch: int = 1) -> Tensor:
+def patch_style(
+    output: Tensor, styles: Tensor, *, mask: Tensor | None = None, radius: int = 0, patch: int = 1, softness: float = 0.0
+) -> Tensor:
     """Cosine distance from each patch of the output to its best match among the style faces.
 
     All faces are aligned, so cell (y, x) shows the same part of the face in every image: eyes meet eyes, and no table of all pairs
@@ -42,6 +44,8 @@ def patch_style(output: Tensor, styles: Tensor, *, mask: Tensor | None = None, r
             within a patch count alike.
         radius: How many cells away from (y, x), in each direction, a match may be.
         patch: Side of a patch in cells, odd.
+        softness: Temperature of a soft minimum over all candidates; 0: the best match alone. Candidates that are further than some
+            `softness` behind the best count for nothing. Only for patches of one cell.
 
     Returns:
         Mean distance, (B,), in [0, 2] up to rounding. 0: every patch points exactly along a patch of some style face. A patch of
@@ -49,14 +53,15 @@ def patch_style(output: Tensor, styles: Tensor, *, mask: Tensor | None = None, r
 
     Raises:
         ShapeError: If B, C, H or W differ.
-        SettingsError: If `radius` is negative, `patch` is not odd, or there are no style faces.
+        SettingsError: If `radius` is negative, `patch` is not odd, `softness` is negative or meets larger patches, or there are no style
+            faces.
 
     Reference:
         korshunova2017, style loss; li2016.
 
     Differs from the paper:
         Mean over weighted cells instead of a sum, so that one weight serves every resolution. The paper's search is radius 0 and
-        patch 1; wider ones are ours.
+        patch 1 and softness 0; others are ours.
     """
     sizes = check_shapes(output=(output, "B C H W"), styles=(styles, "B N C H W"))
     if mask is not None:
@@ -67,7 +72,11 @@ def patch_style(output: Tensor, styles: Tensor, *, mask: Tensor | None = None, r
         raise SettingsError(f"radius must be 0 or more cells, got {radius}")
     if patch < 1 or patch % 2 == 0:
         raise SettingsError(f"patch must be an odd number of cells, got {patch}")
+    if softness < 0 or (softness > 0 and patch != 1):
+        raise SettingsError(f"softness must be 0 or more, and 0 for patches of more than one cell, got {softness} with patch {patch}")
     output = output.to(torch.promote_types(output.dtype, torch.float32))
+    if softness > 0:
+        return mean_over_cells(_soft_minimum(output, styles, radius, softness), mask)
     with torch.no_grad():
         matches = _find_matches(output, styles, radius, patch)
     return mean_over_cells(1 - _cosine(output, styles, matches, patch), mask)
@@ -108,11 +117,30 @@ def choose_style_faces(landmarks: Tensor, style_landmarks: Tensor, count: int, *
     return squares.sum(dim=-1).sort(dim=1, stable=True).indices[:, :count]  # (B, count)
 
 
+def _shifts(output: Tensor, radius: int) -> list[tuple[int, int]]:
+    """The window around a cell."""
+    height, width = output.shape[-2:]
+    reach_y, reach_x = min(radius, height - 1), min(radius, width - 1)
+    return [(dy, dx) for dy in range(-reach_y, reach_y + 1) for dx in range(-reach_x, reach_x + 1)]
+
+
+def _soft_minimum(output: Tensor, styles: Tensor, radius: int, softness: float) -> Tensor:
+    """Distance of each cell to all candidates, weighed by how near they are: (B, H, W), with a gradient to the output."""
+    lengths = output.square().sum(dim=1).clamp_min(LEAST_SQUARE).sqrt()  # (B, H, W)
+    shifts, softened = _shifts(output, radius), []
+    for face, length, faces in zip(output, lengths, styles, strict=True):
+        scores = _scores(face, faces.to(face.dtype), shifts, 1).flatten(0, 1)  # (N K, H, W)
+        outside = scores.isneginf()  # a shift that leaves the map; set to 0 first, for infinity has no gradient
+        cosines = scores.masked_fill(outside, 0.0) / length
+        shares = (cosines.detach().masked_fill(outside, -torch.inf) / softness).softmax(dim=0)
+        softened.append((shares * (1 - cosines)).sum(dim=0))
+    return torch.stack(softened)
+
+
 def _find_matches(output: Tensor, styles: Tensor, radius: int, patch: int) -> _Matches:
     """Search the window of every cell in every style face."""
     height, width = output.shape[-2:]
-    reach_y, reach_x = min(radius, height - 1), min(radius, width - 1)
-    shifts = [(dy, dx) for dy in range(-reach_y, reach_y + 1) for dx in range(-reach_x, reach_x + 1)]
+    shifts = _shifts(output, radius)
     # One style face at a time stays in the cache of a CPU; an accelerator wants few and large steps.
     chunk = 1 if output.device.type == "cpu" else styles.shape[1]
     last = styles[0].is_contiguous(memory_format=torch.channels_last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
@@ -12,25 +13,37 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylswap.data.faceset import FaceSet, RowBatch
-from stylswap.engines.style import TERMS, StyleEngine, StyleOptions, StyleRenderer
+from stylswap.engines.style import TERMS, ContentOptions, Judges, StyleEngine, StyleOptions, StyleRenderer
+from stylswap.engines.style_pass import StylePass
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
+from stylswap.faces.segment import feature_areas
+from stylswap.features.landmarks import LandmarkCritic
 from stylswap.features.lighting import LightingCritic
 from stylswap.features.recogniser import Recogniser
 from stylswap.features.vgg import VGG
+from stylswap.losses.adversarial import discriminator_hinge, face_cells
+from stylswap.losses.colour import chrominance
+from stylswap.losses.content import content
+from stylswap.losses.expression import expression
 from stylswap.losses.luminance import luminance
 from stylswap.losses.smoothness import smoothness
 from stylswap.losses.style import patch_style
+from stylswap.losses.weigh import Ramp
 from stylswap.networks import build_network
-from stylswap.training.loop import Loop
+from stylswap.networks.discriminator import PatchDiscriminator, build_discriminator
+from stylswap.training.loop import Loop, Tick
 
 NUM_FACES = 3
 ROWS = (0, 4, 7)  # of six faces; 7 is the mirror image of 1
-ALL_ON = {"network": {"content": 1.0, "style": 25.0, "identity": 5.0, "lighting": 2.0, "luminance": 20.0, "smoothness": 0.3}}
-
+STRONG = {"content": 1.0, "style": 25.0, "identity": 5.0, "residual": 2.0, "expression": 50.0, "keep": 10.0, "lighting": 2.0}
+FAINT = {"luminance": 20.0, "chrominance": 20.0, "smoothness": 0.3, "adversarial": 0.2, "detail": 2.0}
+ALL_ON = {"network": {**STRONG, **FAINT}, "discriminator": {"hinge": 1.0}}
+UNSIGNED = TERMS - {"adversarial"}
 
 LIGHT = LightingCritic.load()
 RECOGNISER = Recogniser.load("dlib")
+LANDMARKS = LandmarkCritic.load()
 
 
 class Watched:
@@ -66,14 +79,33 @@ def network(*, moved: bool = False) -> nn.Module:
     return net
 
 
+@pytest.fixture(scope="module")
+def covered_set(input_set: FaceSet) -> FaceSet:
+    """The inputs, each with something in front of the left half of its lower face."""
+    kept = torch.zeros_like(input_set.masks_u8)
+    kept[..., 40:, :32] = 255
+    return replace(input_set, kept_u8=kept)
+
+
 @pytest.fixture
 def engine(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> StyleEngine:
     return make(critic, input_set, identity_set)
 
 
+def judges(**changes: object) -> Judges:
+    """All of them, with a discriminator of its own for each engine."""
+    return replace(Judges(LIGHT, [RECOGNISER], LANDMARKS, build_discriminator(seed=3, widths=[8, 8, 8])), **changes)
+
+
 def make(critic: Watched, inputs: FaceSet, identity: FaceSet, *, net: nn.Module | None = None, **more: object) -> StyleEngine:
-    judges = {"light": LIGHT, "recogniser": RECOGNISER, **more}
-    return StyleEngine(net or network(moved=True), critic, inputs, identity, style=StyleOptions(num_faces=NUM_FACES), **judges)
+    more = {"style": StyleOptions(num_faces=NUM_FACES), "judges": judges(), **more}
+    return StyleEngine(net or network(moved=True), critic, inputs, identity, **more)  # type: ignore[arg-type]
+
+
+def opponent(engine: StyleEngine) -> PatchDiscriminator:
+    discriminator = engine.trained["discriminator"]
+    assert isinstance(discriminator, PatchDiscriminator)
+    return discriminator
 
 
 def nearest(inputs: FaceSet, identity: FaceSet, row: int) -> list[int]:
@@ -86,13 +118,16 @@ def nearest(inputs: FaceSet, identity: FaceSet, row: int) -> list[int]:
 # ---- values
 
 
-def test_every_term_is_one_finite_number_a_face(engine: StyleEngine, input_set: FaceSet) -> None:
-    terms = engine.terms(input_set.batch(ROWS), TERMS)
+def test_every_term_is_one_finite_number_a_face(engine: StyleEngine, covered_set: FaceSet) -> None:
+    batch = covered_set.batch(ROWS)
+    terms = engine.terms(batch, TERMS)
     assert terms.keys() == TERMS == engine.term_names["network"]
-    for name, values in terms.items():
+    hinge = engine.discriminator_terms(batch, engine.term_names["discriminator"])
+    assert hinge.keys() == {"hinge"}
+    for name, values in {**terms, **hinge}.items():
         assert values.shape == (3,), name
         assert torch.isfinite(values).all(), name
-        assert (values > 0).all(), name
+        assert (values > 0).all() or name == "adversarial", name
 
 
 def test_an_untrained_network_changes_nothing(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
@@ -100,8 +135,9 @@ def test_an_untrained_network_changes_nothing(critic: Watched, input_set: FaceSe
     batch = input_set.batch(ROWS)
     terms = engine.terms(batch, TERMS)
     assert (terms["content"] < 1e-5).all(), "no more than the rounding to float16"
-    assert torch.equal(terms["luminance"], torch.zeros(3))
-    assert torch.equal(terms["lighting"], torch.zeros(3))
+    for name in ("luminance", "chrominance", "lighting", "keep"):
+        assert torch.equal(terms[name], torch.zeros(3)), name
+    assert (terms["expression"] < 1e-10).all(), "the inputs' landmarks were looked for one by one"
     assert torch.equal(terms["smoothness"], smoothness(batch.faces.images))
     assert (terms["style"] > 0.05).all()
 
@@ -129,8 +165,34 @@ def test_the_terms_are_those_of_the_losses(engine: StyleEngine, input_set: FaceS
     own = [identity_set.faces([row]) for row in range(len(identity_set))]  # without their mirror images
     mean = F.normalize(torch.cat([RECOGNISER(face.images, face.landmarks) for face in own]).mean(dim=0), dim=0)
     masks = batch.faces.masks
-    seen = RECOGNISER(masks * output + (1 - masks) * batch.faces.images, batch.faces.landmarks)
-    assert torch.allclose(terms["identity"], 1 - seen @ mean, atol=1e-5)
+    images, points = masks * output + (1 - masks) * batch.faces.images, batch.faces.landmarks
+    seen = RECOGNISER(images, points)
+    others = [input_set.faces([row]) for row in range(len(input_set))]
+    strangers = torch.cat([1 - RECOGNISER(face.images, face.landmarks) @ mean for face in others])
+    assert strangers.max() > 1.5 * strangers.min(), "else any one of them would do"
+    assert torch.allclose(terms["identity"], (1 - seen @ mean) / strangers.mean(), atol=1e-5)
+    before = RECOGNISER(batch.faces.images, points)
+    over = ((seen * before).sum(dim=1) - before @ mean).clamp_min(0)
+    assert torch.allclose(terms["residual"], over / strangers.mean(), atol=1e-5)
+    assert torch.allclose(terms["expression"], expression(LANDMARKS(images), LANDMARKS(batch.faces.images)), rtol=1e-3, atol=1e-7)
+    assert torch.allclose(terms["chrominance"], chrominance(output, batch.faces.images, mask=masks))
+    logits = opponent(engine).eval()(images)
+    cells = face_cells(masks, logits)
+    assert torch.allclose(terms["adversarial"], -(logits * cells).sum(dim=(1, 2, 3)) / cells.sum(dim=(1, 2, 3)), atol=1e-5)
+
+
+def test_several_recognisers_count_alike(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
+    def other(images: Tensor, landmarks: Tensor) -> Tensor:
+        return F.normalize(F.adaptive_avg_pool2d(images, 4).flatten(1), dim=1)  # its strangers are near: the sum alone would not hear it
+
+    names = ("identity", "residual")
+    first, second, both = (
+        make(critic, input_set, identity_set, judges=judges(recognisers=some)).terms(input_set.batch(ROWS), names)
+        for some in ([RECOGNISER], [other], [RECOGNISER, other])
+    )
+    for name in names:
+        assert torch.allclose(both[name], (first[name] + second[name]) / 2, atol=1e-6)
+    assert second["identity"].mean() > 0.5, "a stranger is 1 for everyone"
 
 
 def test_the_nearest_are_not_the_same_for_all(input_set: FaceSet, identity_set: FaceSet) -> None:
@@ -162,8 +224,9 @@ def test_what_the_mask_leaves_out_does_not_count(
     batch = input_set.batch(ROWS)
     nothing = RowBatch(FaceBatch(batch.faces.images, batch.faces.landmarks, torch.zeros_like(batch.faces.masks)), batch.rows)
     terms = engine.terms(nothing, TERMS)
-    assert torch.equal(terms["style"], torch.zeros(3))
-    assert torch.equal(terms["luminance"], torch.zeros(3))
+    for name in ("style", "luminance", "chrominance", "detail", "adversarial"):
+        assert torch.equal(terms[name], torch.zeros(3)), name
+    assert (terms["expression"] < 1e-10).all()
     assert (terms["content"] > 0).all(), "the content of the whole picture stays"
     unchanged = make(critic, input_set, identity_set, net=network()).terms(batch, {"identity"})["identity"]
     assert torch.allclose(terms["identity"], unchanged, atol=1e-5), "what is drawn where nothing is pasted convinces nobody"
@@ -180,23 +243,84 @@ def test_the_numbers_do_not_depend_on_the_cache(critic: Watched, input_set: Face
 # ---- what is computed
 
 
-@pytest.mark.parametrize("names", [{"smoothness"}, {"luminance"}, {"smoothness", "luminance"}])
-def test_terms_without_features_run_no_critic(engine: StyleEngine, critic: Watched, input_set: FaceSet, names: set[str]) -> None:
+FREE = {"smoothness", "luminance", "chrominance", "keep"}
+
+
+@pytest.mark.parametrize("names", [*({name} for name in sorted(FREE)), FREE])
+def test_terms_without_features_run_no_critic(critic: Watched, input_set: FaceSet, identity_set: FaceSet, names: set[str]) -> None:
+    engine = make(critic, input_set, identity_set, judges=Judges())
     assert engine.terms(input_set.batch(ROWS), names).keys() == names
     assert critic.asked == []
 
 
-def test_lighting_without_its_critic_is_refused(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
-    engine = make(critic, input_set, identity_set, light=None)
-    with pytest.raises(SettingsError, match="has no lighting critic"):
-        engine.terms(input_set.batch(ROWS), {"lighting"})
-    with pytest.raises(SettingsError, match="has no face recogniser"):
-        make(critic, input_set, identity_set, recogniser=None).terms(input_set.batch(ROWS), {"identity"})
+WANTED = {
+    "lighting": {"light"},
+    "identity": {"recognisers"},
+    "residual": {"recognisers"},
+    "expression": {"landmarks"},
+    "adversarial": {"discriminator"},
+}
+NOBODY = {"light": None, "recognisers": (), "landmarks": None, "discriminator": None}
+
+
+@pytest.mark.parametrize("name", sorted(WANTED))
+def test_a_term_runs_its_own_judge_alone(critic: Watched, input_set: FaceSet, identity_set: FaceSet, name: str) -> None:
+    others = {judge: nobody for judge, nobody in NOBODY.items() if judge not in WANTED[name]}
+    engine = make(critic, input_set, identity_set, judges=judges(**others))
+    assert engine.terms(input_set.batch(ROWS), {name})[name].shape == (3,)
+    assert critic.asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("lighting", "has no lighting critic"),
+        ("identity", "has no face recogniser"),
+        ("residual", "has no face recogniser"),
+        ("expression", "has no landmark critic"),
+        ("adversarial", "has no discriminator"),
+    ],
+)
+def test_a_term_without_its_judge_is_refused(
+    critic: Watched, input_set: FaceSet, identity_set: FaceSet, name: str, message: str
+) -> None:
+    engine = make(critic, input_set, identity_set, judges=judges(**{judge: NOBODY[judge] for judge in WANTED[name]}))
+    with pytest.raises(SettingsError, match=message):
+        engine.terms(input_set.batch(ROWS), {name})
+
+
+def test_without_a_discriminator_there_is_no_phase_for_it(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
+    engine = make(critic, input_set, identity_set, judges=judges(discriminator=None))
+    assert [phase.name for phase in engine.phases] == ["network"]
+    assert list(engine.trained) == list(engine.term_names) == ["network"]
+
+
+def test_what_the_judges_see_in_the_inputs_is_computed_once(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def recognise(images: Tensor, landmarks: Tensor) -> Tensor:
+        seen.append(("recognise", len(images)))
+        return RECOGNISER(images, landmarks)
+
+    def landmarks(images: Tensor) -> Tensor:
+        seen.append(("landmarks", len(images)))
+        return LANDMARKS(images)
+
+    engine = make(critic, input_set, identity_set, judges=judges(recognisers=[recognise], landmarks=landmarks))
+    assert seen == [("recognise", 1)] * (8 + 6), "the identity's photos, and the strangers"
+    seen.clear()
+    names = {"identity", "residual", "expression"}
+    first = engine.terms(input_set.batch(ROWS), names)
+    assert sorted(seen) == sorted([("recognise", 3), ("landmarks", 3), *[("recognise", 1), ("landmarks", 1)] * 3])
+    seen.clear()
+    second = engine.terms(input_set.batch(ROWS), names)
+    assert sorted(seen) == [("landmarks", 3), ("recognise", 3)], "the outputs only, and for both terms of the recogniser"
+    assert all(torch.equal(first[name], second[name]) for name in names)
 
 
 def test_a_term_asks_for_its_layers_only(engine: StyleEngine, critic: Watched, input_set: FaceSet) -> None:
     engine.terms(input_set.batch(ROWS), {"content"})
-    assert critic.asked == [(3, ("relu4_2",)), *[(1, ("relu4_2",))] * 3]
+    assert sorted(critic.asked) == [*[(1, ("relu4_2",))] * 3, (3, ("relu4_2",))]
     critic.asked.clear()
     engine.terms(input_set.batch(ROWS), {"style"})
     assert {layers for _, layers in critic.asked} == {("relu3_1", "relu4_1")}
@@ -205,11 +329,11 @@ def test_a_term_asks_for_its_layers_only(engine: StyleEngine, critic: Watched, i
 
 def test_frozen_features_are_computed_once(engine: StyleEngine, critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
     assert critic.asked == [], "nothing before the first step"
-    engine.terms(input_set.batch(ROWS), TERMS)
+    engine.terms(input_set.batch(ROWS), TERMS - {"detail"})
     chosen = {face for row in ROWS for face in nearest(input_set, identity_set, row)}
     assert [count for count, _ in critic.asked].count(1) == len(ROWS) + len(chosen)
     critic.asked.clear()
-    engine.terms(input_set.batch(ROWS), TERMS)
+    engine.terms(input_set.batch(ROWS), TERMS - {"detail"})
     assert [count for count, _ in critic.asked] == [3], "the output only"
 
 
@@ -217,13 +341,17 @@ def test_one_pass_of_the_network_serves_all_terms(critic: Watched, input_set: Fa
     passes: list[int] = []
     net = network(moved=True)
     net.register_forward_hook(lambda *_: passes.append(1))
-    make(critic, input_set, identity_set, net=net).terms(input_set.batch(ROWS), TERMS)
-    assert len(passes) == 1
+    engine, batch = make(critic, input_set, identity_set, net=net), input_set.batch(ROWS)
+    engine.terms(batch, TERMS)
+    engine.discriminator_terms(batch, {"hinge"})
+    assert len(passes) == 1, "and the discriminator judges what it drew"
+    engine.discriminator_terms(input_set.batch(ROWS), {"hinge"})
+    assert len(passes) == 2, "but not what it drew of another batch"
 
 
 def test_an_ablation_through_the_loop_never_meets_the_critic(engine: StyleEngine, critic: Watched, input_set: FaceSet) -> None:
-    weights = {"network": {"content": 0.0, "style": 0.0, "identity": 0.0, "lighting": 0.0, "luminance": 1.0, "smoothness": 0.1}}
-    loop = Loop(engine, weights, gradient_norm=10.0)
+    weights = {**dict.fromkeys(TERMS, 0.0), "luminance": 1.0, "smoothness": 0.1}
+    loop = Loop(engine, {"network": weights, "discriminator": {"hinge": 0.0}}, gradient_norm=10.0)
     assert loop.step(input_set.batch(ROWS), 1e-3).terms.keys() == {"network.luminance", "network.smoothness"}
     assert critic.asked == []
 
@@ -231,13 +359,13 @@ def test_an_ablation_through_the_loop_never_meets_the_critic(engine: StyleEngine
 # ---- gradients
 
 
-def parameters(engine: StyleEngine) -> Iterator[tuple[str, nn.Parameter]]:
-    return engine.trained.named_parameters()
+def parameters(engine: StyleEngine, module: str = "network") -> Iterator[tuple[str, nn.Parameter]]:
+    return engine.trained[module].named_parameters()
 
 
 @pytest.mark.parametrize("name", sorted(TERMS))
-def test_a_gradient_reaches_all_of_the_network(engine: StyleEngine, input_set: FaceSet, name: str) -> None:
-    engine.terms(input_set.batch(ROWS), {name})[name].sum().backward()
+def test_a_gradient_reaches_all_of_the_network(engine: StyleEngine, covered_set: FaceSet, name: str) -> None:
+    engine.terms(covered_set.batch(ROWS), {name})[name].sum().backward()
     for parameter_name, parameter in parameters(engine):
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.abs().max() > 0, parameter_name
@@ -245,20 +373,21 @@ def test_a_gradient_reaches_all_of_the_network(engine: StyleEngine, input_set: F
 
 def test_the_critic_is_not_trained(engine: StyleEngine, vgg: VGG, input_set: FaceSet) -> None:
     trained = {id(parameter) for phase in engine.phases for parameter in phase.parameters}
-    assert trained == {id(parameter) for _, parameter in parameters(engine)}
+    assert trained == {id(parameter) for module in ("network", "discriminator") for _, parameter in parameters(engine, module)}
     assert not trained & {id(parameter) for parameter in vgg.parameters()}
     assert all(not parameter.requires_grad for parameter in vgg.parameters())
     assert not any("critic" in name or "vgg" in name for name in engine.trained.state_dict())
 
 
 @pytest.mark.parametrize("name", sorted(TERMS))
-def test_the_gradient_is_the_slope(engine: StyleEngine, input_set: FaceSet, name: str) -> None:
+def test_the_gradient_is_the_slope(engine: StyleEngine, covered_set: FaceSet, name: str) -> None:
     weight = engine.trained["network"].get_submodule("to_change").weight
-    batch = input_set.batch(ROWS)
+    batch = covered_set.batch(ROWS)
     engine.terms(batch, {name})[name].sum().backward()
     steepest = weight.grad / weight.grad.norm()
-    # Features of unit length turn quickly, so the slope of these terms holds over a shorter way.
-    step, values = 2e-4 if name in ("lighting", "identity") else 2e-3, []
+    # Features of unit length turn quickly, and so do points; a small discriminator has kinks. Their slopes hold over a shorter way.
+    short = {"expression": 5e-5, **dict.fromkeys(("lighting", "identity", "residual", "adversarial"), 2e-4)}
+    step, values = short.get(name, 2e-3), []
     with torch.no_grad():
         for sign in (1, -1):
             weight += sign * step * steepest
@@ -280,6 +409,149 @@ def test_equal_engines_take_equal_steps(critic: Watched, input_set: FaceSet, ide
         loop = Loop(make(critic, input_set, identity_set), ALL_ON, gradient_norm=10.0)
         runs.append([loop.step(input_set.batch(ROWS), 1e-3).total for _ in range(2)])
     assert runs[0] == runs[1]
+
+
+# ---- what covers a face
+
+
+def slope(engine: StyleEngine, batch: RowBatch, name: str, layers: tuple[str, ...] = ()) -> Tensor:
+    """Gradient of one term to the output, (3, S, S), for one face of the batch."""
+    output = (batch.faces.images * 0.7 + 0.1234).requires_grad_()
+    (gradient,) = torch.autograd.grad(getattr(StylePass(engine, batch, layers, output), name).sum(), output)
+    return gradient[0]
+
+
+# Pixels of the output that a term still sees from outside of the area that is kept: the critic's field, or none.
+FIELD_PX = {"style": 12, "luminance": 0, "chrominance": 0, "identity": 0, "residual": 0, "expression": 0, "adversarial": 0}
+
+
+@pytest.mark.parametrize("name", sorted(FIELD_PX))
+def test_nothing_is_asked_of_what_must_stay(critic: Watched, input_set: FaceSet, identity_set: FaceSet, name: str) -> None:
+    layers = ("relu3_1",)
+    engine = make(critic, input_set, identity_set, style=StyleOptions(layers, NUM_FACES))
+    kept = torch.zeros(1, 1, 64, 64)
+    kept[..., :32] = 1
+    free, covered = input_set.batch([0]), RowBatch(input_set.faces([0]), (0,), kept)
+    edge = 32 - FIELD_PX[name]
+    assert slope(engine, free, name, layers)[..., :edge].abs().max() > 0, "else it never asked anything there"
+    gradient = slope(engine, covered, name, layers)
+    assert gradient[..., :edge].abs().max() == 0
+    assert gradient[..., 32:].abs().max() > 0
+    whole = RowBatch(input_set.faces([0]), (0,), torch.ones(1, 1, 64, 64))
+    assert slope(engine, whole, name, layers).abs().max() == 0
+
+
+def test_what_must_stay_is_the_keep_terms(engine: StyleEngine, covered_set: FaceSet) -> None:
+    gradient = slope(engine, covered_set.batch([0]), "keep")
+    assert gradient[:, 40:, :32].abs().min() > 0
+    assert gradient[:, :40].abs().max() == gradient[:, :, 32:].abs().max() == 0
+    mirrored = slope(engine, covered_set.batch([6]), "keep")
+    assert mirrored[:, 40:, 32:].abs().min() > 0 == mirrored[:, :, :32].abs().max()
+
+
+# ---- mouth, eyes and brows
+
+
+def test_features_count_more_where_the_options_say_so(
+    critic: Watched, vgg: VGG, input_set: FaceSet, identity_set: FaceSet
+) -> None:
+    batch, net, layers = input_set.batch(ROWS), network(moved=True), ("relu3_1",)
+    options = {"style": StyleOptions(layers, NUM_FACES, features=5.0), "content": ContentOptions(layers, features=0.5)}
+    terms = make(critic, input_set, identity_set, net=net, **options).terms(batch, {"style", "content"})
+    areas = feature_areas(batch.faces.landmarks, 64)  # (B, 1, 16, 16), as relu3_1
+    with torch.no_grad():
+        features, own = vgg(net(batch.faces.images), layers)["relu3_1"], vgg(batch.faces.images, layers)["relu3_1"]
+        faces = [identity_set.faces(nearest(input_set, identity_set, row)).images for row in ROWS]
+        styles = torch.stack([vgg(images, layers)["relu3_1"] for images in faces])
+    mask = F.interpolate(batch.faces.masks, size=(16, 16), mode="area") * (1 + 4 * areas)
+    assert torch.allclose(terms["style"], patch_style(features, styles, mask=mask), rtol=2e-3)
+    assert torch.allclose(terms["content"], content(features, own, mask=1 - 0.5 * areas), rtol=2e-3)
+
+
+def test_the_options_of_the_style_term_reach_it(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
+    def style(**options: float) -> Tensor:
+        made = make(critic, input_set, identity_set, style=StyleOptions(num_faces=NUM_FACES, **options))  # type: ignore[arg-type]
+        return made.terms(input_set.batch(ROWS), {"style"})["style"].detach()
+
+    hard = style()
+    assert (style(softness=0.05) > hard * 1.01).all(), "further candidates have a share"
+    assert (style(radius=1) < hard * 0.99).all(), "more candidates, a nearer one among them"
+
+
+# ---- the discriminator
+
+
+def gradients(engine: StyleEngine, module: str) -> list[float]:
+    return [0.0 if parameter.grad is None else float(parameter.grad.abs().max()) for _, parameter in parameters(engine, module)]
+
+
+def test_each_phase_trains_its_own_network(engine: StyleEngine, input_set: FaceSet) -> None:
+    batch = input_set.batch(ROWS)
+    network_phase, discriminator_phase = engine.phases
+    before = {name: value.clone() for name, value in opponent(engine).state_dict().items()}
+    network_phase.terms(batch, {"adversarial"})["adversarial"].sum().backward()
+    assert min(gradients(engine, "network")) > 0
+    assert max(gradients(engine, "discriminator")) == 0
+    assert all(torch.equal(value, before[name]) for name, value in opponent(engine).state_dict().items()), "its power iteration, too"
+    engine.trained.zero_grad()
+    discriminator_phase.terms(batch, {"hinge"})["hinge"].sum().backward()
+    assert max(gradients(engine, "network")) == 0
+    assert min(gradients(engine, "discriminator")) > 0
+    assert [{id(one) for one in phase.parameters} for phase in engine.phases] == [
+        {id(parameter) for _, parameter in parameters(engine, module)} for module in ("network", "discriminator")
+    ]
+    assert discriminator_phase.betas[0] == 0.5
+
+
+def test_real_are_the_nearest_photo_and_the_input_in_turn(critic: Watched, covered_set: FaceSet, identity_set: FaceSet) -> None:
+    hidden = torch.zeros_like(identity_set.masks_u8)
+    hidden[..., :30, :] = 255
+    identity = replace(identity_set, kept_u8=hidden)
+    engine, batch = make(critic, covered_set, identity), covered_set.batch(ROWS)
+    shown = batch.faces.masks * (1 - batch.kept)
+    images, masks = engine.real_faces(ROWS, batch.faces, shown)
+    assert torch.equal(images[1], batch.faces.images[1])
+    assert torch.equal(masks[1], shown[1])
+    for place in (0, 2):
+        photo = identity.batch([nearest(covered_set, identity, ROWS[place])[0]])
+        assert torch.equal(images[place], photo.faces.images[0])
+        assert torch.equal(masks[place], (photo.faces.masks * (1 - photo.kept))[0]), "a hand before a photo is no face either"
+    judge = copy.deepcopy(opponent(engine))
+    hinge = engine.discriminator_terms(batch, {"hinge"})["hinge"]
+    pasted = torch.lerp(batch.faces.images, engine.trained["network"](batch.faces.images), shown)
+    real, fake = judge(torch.cat([images, pasted])).chunk(2)
+    wanted = discriminator_hinge(real, fake, real_mask=face_cells(masks, real), fake_mask=face_cells(shown, fake))
+    assert torch.allclose(hinge, wanted, atol=1e-5)
+
+
+RAMPS = {"network": {"adversarial": Ramp(0.3, 0.8), "style": Ramp(0.0, 0.5, 50.0)}, "discriminator": {"hinge": Ramp(0.3, 0.3)}}
+
+
+def a_loop(critic: Watched, inputs: FaceSet, identity: FaceSet) -> Loop:
+    engine = make(critic, inputs, identity)
+    return Loop(engine, ALL_ON, gradient_norm=10.0, ramps=RAMPS, averages={"network": 0.9})
+
+
+def test_a_resumed_duel_is_the_same_bit_for_bit(critic: Watched, covered_set: FaceSet, identity_set: FaceSet) -> None:
+    def run(loop: Loop, steps: range) -> list[Tick]:
+        return [loop.step(covered_set.batch((step, step + 5), step=step), 1e-3, step / 6) for step in steps]
+
+    whole = a_loop(critic, covered_set, identity_set)
+    ticks = run(whole, range(6))
+    assert ["discriminator.hinge" in tick.terms for tick in ticks] == ["network.adversarial" in tick.terms for tick in ticks]
+    assert ["discriminator.hinge" in tick.terms for tick in ticks] == [False, False, True, True, True, True]
+    first = a_loop(critic, covered_set, identity_set)
+    run(first, range(3))
+    saved = {name: value.clone() for name, value in first.state().items()}
+    second = a_loop(critic, covered_set, identity_set)
+    run(second, range(1))  # whatever it did before is gone
+    second.load_state(saved)
+    again = run(second, range(3, 6))
+    assert [tick.terms for tick in again] == [tick.terms for tick in ticks[3:]]
+    end, resumed = whole.state(), second.state()
+    assert end.keys() == resumed.keys()
+    assert any(name.startswith("average.network.") for name in end)
+    assert all(torch.equal(end[name], resumed[name]) for name in end)
 
 
 # ---- refusals

@@ -182,7 +182,7 @@ def test_rows_that_cannot_be_compared_stay_off_the_front(tmp_path: Path, done: l
 
 
 def test_sface_is_no_judge_of_what_it_taught(tmp_path: Path, done: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    variants = [{"name": "base"}, {"name": "taught", "set": {"loss.recogniser": "sface", "loss.weights.identity": 9.0}}]
+    variants = [{"name": "base"}, {"name": "taught", "set": {"loss.recognisers": ["sface"], "loss.weights.identity": 9.0}}]
     tasks = tasks_of(StudyRequest(spec_of(tmp_path, variant=variants), tmp_path / "out"))
     for task in tasks:
         leave(task, 0.9, sface_share=0.7)

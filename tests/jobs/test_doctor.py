@@ -441,8 +441,8 @@ def test_what_counts_as_inside_and_around() -> None:
     change = np.zeros((100, 100, 3), int)
     change[40:60, 40:60] = 6
     assert doctor._split(change, (40.0, 40.0, 60.0, 60.0)) == (6.0, 0)
-    change[34, 50] = 9  # 6 of 20 px above the box: within reach
+    change[32, 50] = 9  # 8 of 20 px above the box: within reach
     assert doctor._split(change, (40.0, 40.0, 60.0, 60.0))[1] == 0
-    change[33, 50] = 7
+    change[31, 50] = 7
     assert doctor._split(change, (40.0, 40.0, 60.0, 60.0))[1] == 7
     assert doctor._split(change, (-40.0, -40.0, 200.0, 200.0))[1] == 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,14 @@ import torch
 from PIL import Image
 
 from stylswap.config import Settings, load_settings
+from stylswap.data.occluders import draw_occluder
 from stylswap.data.prepare import PreparedFace
 from stylswap.errors import FaceSetError
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose
-from stylswap.jobs.prepare import YAW_BINS_DEG, make_preparer, near_duplicates, prepare_identity, prepare_inputs
+from stylswap.faces.segment import WIDE_OUTLINE
+from stylswap.features.parsing import BELIEVED, FaceParser
+from stylswap.jobs.prepare import YAW_BINS_DEG, OccluderFinder, make_preparer, near_duplicates, prepare_identity, prepare_inputs
 
 SETTINGS = load_settings(overrides=["size=64"])
 Fill = Callable[..., Path]
@@ -197,6 +201,51 @@ def test_records_go_to_the_users_cache(tmp_path: Path, monkeypatch: pytest.Monke
     assert (preparer.size, preparer.settings) == (128, Settings().prepare)
     assert asdict(preparer.detector) == asdict(FaceDetector())
     assert make_preparer(Settings(), describe=True, cache=tmp_path / "here").cache == tmp_path / "here"
+
+
+# ---- what covers the faces
+
+
+@pytest.mark.parametrize(("prepare", "number"), [(prepare_identity, 20), (prepare_inputs, 3)])
+def test_the_parser_looks_at_each_face_once(
+    prepare: Callable[..., Any], number: int, fill: Fill, record_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, looked = fill(number), []
+    cache = shutil.copytree(record_cache, tmp_path / "cache")
+
+    def logits(parser: FaceParser, images: torch.Tensor) -> torch.Tensor:
+        looked.append(len(images))
+        return torch.zeros(1, 19, 48, 48).index_fill_(1, torch.tensor([17]), 9.0)  # hair everywhere: not believed
+
+    monkeypatch.setattr(FaceParser, "logits", logits)
+    assert prepare(folder, SETTINGS, cache=cache)[0].kept_u8 is None, "nobody asked"
+    seen: list[tuple[int, int]] = []
+    faces, _ = prepare(folder, SETTINGS, cache=cache, finder=OccluderFinder(), on_photo=lambda *count: seen.append(count))
+    assert faces.kept_u8 is not None
+    batch = faces.faces(range(number))
+    believed = (BELIEVED.segment(batch.images, batch.landmarks) * 255).round().int()
+    wanted = (faces.masks_u8.int() - believed).clamp(0, 255).byte()
+    assert torch.equal(faces.kept_u8, wanted), "where the parser is not believed, what lies beyond the landmarks' own mask is kept"
+    assert not faces.kept_u8[believed == 255].any()
+    assert (faces.masks_u8 == (WIDE_OUTLINE.segment(batch.images, batch.landmarks) * 255).round().byte()).float().mean() > 0.999
+    assert len(looked) == number
+    assert seen == [(done, number) for done in range(1, number + 1)] * 2
+    monkeypatch.setattr(FaceParser, "load", lambda **_: pytest.fail("loaded for nothing"))
+    again, _ = prepare(folder, SETTINGS, cache=cache, finder=OccluderFinder())
+    assert torch.equal(again.kept_u8, faces.kept_u8)
+    with pytest.raises(pytest.fail.Exception):
+        OccluderFinder(glasses="keep").find(faces, cache=cache)
+
+
+def test_the_parser_finds_the_mask_that_was_drawn(fill: Fill, record_cache: Path, tmp_path: Path) -> None:
+    faces, _ = prepare_inputs(fill(3), SETTINGS, cache=record_cache)
+    generator = torch.Generator().manual_seed(0)
+    drawn = [draw_occluder("mask", face / 255, points, generator) for face, points in zip(faces.images_u8, faces.landmarks, strict=True)]
+    covered = replace(faces, images_u8=torch.stack([(one.image * 255).round().byte() for one in drawn]))
+    clean, found = (OccluderFinder().find(some, cache=tmp_path).kept(range(3)) for some in (faces, covered))
+    hidden = (torch.stack([one.alpha for one in drawn]) > 0.9) & (faces.masks_u8 == 255)
+    assert float(found[hidden].mean()) > 0.95
+    assert float(clean[hidden].mean()) < 0.2
 
 
 # ---- near duplicates, by hand

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylswap.errors import SettingsError, ShapeError
@@ -124,6 +125,68 @@ def test_gradient_goes_to_the_chosen_face_alone() -> None:
     patch_style(output, styles).backward()
     assert output.grad is not None
     assert output.grad.flatten().tolist() == pytest.approx([0, -math.sqrt(0.5), 0])  # towards the nearest, not the other
+
+
+# ---- the soft minimum
+
+
+def test_soft_minimum_by_hand() -> None:
+    # one cell along x; the style faces have cosines 1, 0.6 and -1 with it
+    output = torch.tensor([3.0, 0.0]).view(1, 2, 1, 1)
+    styles = torch.tensor([[2.0, 0.0], [3.0, 4.0], [-1.0, 0.0]]).view(1, 3, 2, 1, 1)
+    shares = [math.exp(cosine / 0.5) for cosine in (1.0, 0.6, -1.0)]
+    wanted = sum(share * (1 - cosine) for share, cosine in zip(shares, (1.0, 0.6, -1.0), strict=True)) / sum(shares)
+    assert patch_style(output, styles, softness=0.5).item() == pytest.approx(wanted)
+    assert patch_style(output, styles, softness=1e3).item() == pytest.approx((0 + 0.4 + 2) / 3, abs=1e-3), "very soft: the mean"
+    assert patch_style(output, styles[:, 1:2], softness=0.5).item() == pytest.approx(0.4), "one candidate: itself"
+
+
+@pytest.mark.parametrize(("radius", "masked"), [(0, False), (1, True)])
+def test_a_hard_soft_minimum_is_the_minimum(radius: int, masked: bool) -> None:
+    output = features(2, 5, 4, 3, seed=1, dtype=torch.float64).requires_grad_()
+    styles = features(2, 3, 5, 4, 3, seed=2, dtype=torch.float64)
+    mask = features(2, 1, 4, 3, seed=3, dtype=torch.float64).abs().clamp(0, 1) if masked else None
+    hard, soft = (patch_style(output, styles, mask=mask, radius=radius, softness=softness) for softness in (0.0, 1e-5))
+    torch.testing.assert_close(soft, hard)
+    gradients = [torch.autograd.grad(values.sum(), output)[0] for values in (hard, soft)]
+    torch.testing.assert_close(gradients[1], gradients[0])
+    softer = [patch_style(output, styles, mask=mask, radius=radius, softness=softness).detach() for softness in (0.05, 0.2, 1.0)]
+    assert all((low < high).all() for low, high in itertools.pairwise([hard.detach(), *softer])), "softer never is nearer"
+
+
+def test_soft_gradient_is_that_of_the_candidates_by_their_shares() -> None:
+    output = features(1, 3, 1, 1, seed=1, dtype=torch.float64).requires_grad_()
+    styles = features(1, 4, 3, 1, 1, seed=2, dtype=torch.float64)
+    distances = torch.cat([patch_style(output, styles[:, number : number + 1]) for number in range(4)])
+    shares = (-distances.detach() / 0.2).softmax(dim=0)
+    assert shares.max() < 0.9, "else one of them decides"
+    value = patch_style(output, styles, softness=0.2)
+    torch.testing.assert_close(value, (shares * distances).sum()[None])
+    (got,), (wanted,) = (torch.autograd.grad(one.sum(), output, retain_graph=True) for one in (value, shares * distances))
+    torch.testing.assert_close(got, wanted)
+
+
+def test_soft_search_counts_the_cells_within_the_map_alone() -> None:
+    output, styles = features(1, 3, 3, 4, seed=1).requires_grad_(), features(1, 2, 3, 3, 4, seed=2)
+    cosines = torch.einsum("cyx,nchw->yxnhw", *(F.normalize(part, dim=-3) for part in (output[0].detach(), styles[0])))
+    wanted = []
+    for y, x in itertools.product(range(3), range(4)):
+        near = cosines[y, x, :, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].flatten()
+        wanted.append(float(((near / 0.1).softmax(dim=0) * (1 - near)).sum()))
+    value = patch_style(output, styles, radius=1, softness=0.1)
+    assert value.item() == pytest.approx(sum(wanted) / 12, rel=1e-5)
+    (gradient,) = torch.autograd.grad(value.sum(), output)
+    assert gradient.isfinite().all()
+    assert gradient.abs().amin() > 0
+
+
+@pytest.mark.parametrize(("softness", "patch"), [(-0.1, 1), (0.1, 3)])
+def test_softness_that_does_not_fit_is_refused(softness: float, patch: int) -> None:
+    with pytest.raises(SettingsError, match=f"got {softness} with patch {patch}"):
+        patch_style(torch.ones(1, 2, 3, 3), torch.ones(1, 1, 2, 3, 3), softness=softness, patch=patch)
+
+
+# ---- precision, masks, refusals
 
 
 def test_half_precision_styles_are_compared_in_full_precision() -> None:

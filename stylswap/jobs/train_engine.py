@@ -1,0 +1,147 @@
+"""What a training's settings ask for: networks, critics, engine, loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+import torch
+
+from stylswap.config import LossSettings, Settings, StyleSettings
+from stylswap.data.augment import with_light_fan, with_random_lights
+from stylswap.data.batches import batch_rows, row_weights, weighted_batch_rows
+from stylswap.data.faceset import FaceSet, RowBatch
+from stylswap.data.occluded_inputs import with_occluders
+from stylswap.engines.critic_size import check_critic_px, reduced
+from stylswap.engines.detail import DetailOptions
+from stylswap.engines.style import ContentOptions, Judges, StyleEngine, StyleOptions
+from stylswap.errors import SettingsError, did_you_mean
+from stylswap.faces.landmarks import EYES, JAW, MOUTH, NUM_LANDMARKS
+from stylswap.features.landmarks import LandmarkCritic
+from stylswap.features.lighting import LightingCritic
+from stylswap.features.recogniser import Recogniser
+from stylswap.features.vgg import VGG
+from stylswap.jobs.device import pick_precision
+from stylswap.jobs.start import freeze_base, start_from
+from stylswap.losses.weigh import Ramp
+from stylswap.networks import SwapNetwork, build_network
+from stylswap.networks.discriminator import build_discriminator
+from stylswap.training.loop import Loop
+
+GIB: Final = 2**30
+
+
+def build_networks(settings: Settings, device: torch.device) -> tuple[SwapNetwork, VGG]:
+    """Network and critic, tried once: a size or a layer that does not fit is refused before an hour of preparing photos.
+
+    Raises:
+        SettingsError: If the settings do not fit together.
+        IdentityFileError: If the network to start from cannot be used.
+    """
+    network = build_network(settings.network.name, seed=settings.seed, **settings.network.options)
+    if settings.network.start:
+        start_from(network, settings.network.start)
+    if settings.network.freeze_base:
+        freeze_base(network, settings.network.start)
+    check_critic_px(settings.size, settings.loss.critic_px)
+    critic = VGG.load(device=device, precision=pick_precision(settings.training.precision, device))
+    blank = torch.zeros(1, 3, settings.size, settings.size)
+    with torch.inference_mode():
+        network(blank)
+        loss = settings.loss
+        critic(reduced(blank, loss.critic_px).to(device), [*loss.style.layers, *loss.content.layers, *loss.detail.layers])
+    return network, critic
+
+
+def training_inputs(faces: FaceSet, settings: Settings) -> FaceSet:
+    """The faces, a share of them once more under a random light, and a share of all those once more with something in front."""
+    training = settings.training
+    lit = with_random_lights(faces, training.relit_inputs, seed=settings.seed)
+    return with_occluders(lit, training.occluded_inputs, seed=settings.seed)
+
+
+def batches_of(inputs: FaceSet, settings: Settings) -> Callable[[int], RowBatch]:
+    """The batch of each step, from 0."""
+    size, seed = settings.training.batch_size, settings.seed
+    if not settings.training.even_yaw:
+        return lambda step: inputs.batch(batch_rows(inputs.num_rows, size, seed=seed, step=step), step=step)
+    weights = row_weights(inputs.poses)
+    return lambda step: inputs.batch(weighted_batch_rows(weights, size, seed=seed, step=step), step=step)
+
+
+def build_engine(
+    settings: Settings, networks: tuple[SwapNetwork, VGG], inputs: FaceSet, identity: FaceSet, device: torch.device
+) -> StyleEngine:
+    """The engine, with those critics alone that a wanted term needs.
+
+    Raises:
+        SettingsError: If the settings do not fit together.
+        WeightsFileError: If a critic's weights are missing.
+    """
+    style, detail = settings.loss.style, settings.loss.detail
+    num_faces = min(style.num_faces, identity.num_rows)  # a few photos offer what they have
+    identity, copies = with_light_fan(identity) if style.lit_alike else (identity, 1)
+    return StyleEngine(
+        *networks,
+        inputs,
+        identity,
+        style=StyleOptions(
+            style.layers, num_faces, _point_weights(style), style.radius, style.patch, style.softness, style.features_weight, copies
+        ),
+        content=ContentOptions(settings.loss.content.layers, settings.loss.content.features_weight),
+        detail=DetailOptions(detail.layers, min(detail.num_faces, num_faces), detail.radius),
+        critic_px=settings.loss.critic_px,
+        judges=_judges(settings, device, lit=copies > 1),
+        cache_bytes=round(settings.training.cache_gib * GIB),
+        device=device,
+    )
+
+
+def build_loop(engine: StyleEngine, settings: Settings) -> Loop:
+    """The loop, with weights, ramps and average.
+
+    Raises:
+        SettingsError: If a ramp names no term.
+        WeightError: If a weight or a ramp cannot be used.
+    """
+    loss = settings.loss
+    weights: dict[str, Mapping[str, float]] = {"network": loss.weights.model_dump()}
+    ramps = {"network": _ramps(loss)}
+    if "discriminator" in engine.trained:
+        weights["discriminator"] = {"hinge": 1.0}
+        ramp = ramps["network"].get("adversarial", Ramp(0.0, 0.0))
+        begins = ramp.start if ramp.initial == 0 else 0.0  # it learns from the moment that anybody listens to it
+        ramps["discriminator"] = {"hinge": Ramp(begins, begins)}
+    averages = {"network": settings.training.average}
+    return Loop(engine, weights, gradient_norm=settings.training.gradient_norm, ramps=ramps, averages=averages)
+
+
+def _ramps(loss: LossSettings) -> dict[str, Ramp]:
+    weights = loss.weights.model_dump()
+    for name in loss.ramps:
+        if name not in weights:
+            raise SettingsError(f"loss.ramps: there is no term '{name}'.{did_you_mean(name, weights)}")
+    # A ramp of a term that is switched off is no wish for the term.
+    return {name: Ramp(*ramp) for name, ramp in loss.ramps.items() if weights[name] > 0 or ramp[2] > 0}
+
+
+def _judges(settings: Settings, device: torch.device, *, lit: bool) -> Judges:
+    loss = settings.loss
+    ramps = _ramps(loss)
+
+    def wanted(*names: str) -> bool:
+        return any(getattr(loss.weights, name) > 0 or (name in ramps and ramps[name].initial > 0) for name in names)
+
+    return Judges(
+        light=LightingCritic.load(device=device) if lit or wanted("lighting") else None,
+        recognisers=[Recogniser.load(name, device=device) for name in loss.recognisers] if wanted("identity", "residual") else (),
+        landmarks=LandmarkCritic.load(device=device) if wanted("expression") else None,
+        discriminator=build_discriminator(seed=settings.seed) if wanted("adversarial") else None,
+    )
+
+
+def _point_weights(style: StyleSettings) -> tuple[float, ...]:
+    weights = np.ones(NUM_LANDMARKS)
+    weights[MOUTH], weights[EYES], weights[JAW] = style.mouth_weight, style.eyes_weight, style.jaw_weight
+    return tuple(weights.tolist())
