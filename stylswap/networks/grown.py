@@ -39,7 +39,8 @@ class GrownNetwork(SwapNetwork):
 
     Nearly all work is done at half the side. The branch has two convolutions there, without norm as all at full resolution, and
     a third whose channels become 2 x 2 pixels. No checkerboard at the start, for those four are equal then (aitken2017); and one
-    convolution follows at full resolution, which looks across the borders of the 2 x 2 pixels.
+    convolution follows at full resolution, which looks across the borders of the 2 x 2 pixels. In training a checkerboard is the
+    cheapest detail that there is, and an adversarial term soon asks for it: so what is drawn passes a binomial, which has none.
 
     Args:
         widths: As in `ResidualNetwork`, for the base.
@@ -88,6 +89,8 @@ class GrownNetwork(SwapNetwork):
                 start.zero_()
         self.enlarging: Tensor
         self.register_buffer("enlarging", enlarging_kernel(3), persistent=False)
+        self.smoothing: Tensor
+        self.register_buffer("smoothing", _binomial(3), persistent=False)
 
     @property
     def side_multiple(self) -> int:
@@ -119,7 +122,7 @@ class GrownNetwork(SwapNetwork):
         detail = cells - self._enlarged(half)
         branch = self.branch(torch.cat([detail * _DETAIL_GAIN, features], dim=1))  # (B, 32, S/2, S/2)
         more = self._kept_by_base(half, change) - 1 + self.to_kept(branch)  # (B, 1, S/2, S/2)
-        own = self.to_detail(self.to_fine(branch))  # (B, 3, S, S)
+        own = self._without_boards(self.to_detail(self.to_fine(branch)))  # (B, 3, S, S)
         drawn = cells + self._enlarged(change - F.avg_pool2d(own, 2)) + more * detail  # (B, 12, S/2, S/2)
         return torch.add(F.pixel_shuffle(drawn, 2), own)
 
@@ -133,6 +136,10 @@ class GrownNetwork(SwapNetwork):
         along, energy = F.avg_pool2d(products, 3, stride=1, padding=1, count_include_pad=False).split(1, dim=1)
         share = (1 + along / (energy + _NOISE_ENERGY)).clamp(0, 1).square()
         return F.interpolate(share, scale_factor=2, mode="bilinear")
+
+    def _without_boards(self, own: Tensor) -> Tensor:
+        """What the branch draws, without what changes sign from pixel to pixel, (B, 3, S, S) -> (B, 3, S, S)."""
+        return F.conv2d(F.pad(own, (1, 1, 1, 1), mode="replicate"), self.smoothing, groups=3)
 
     def _enlarged(self, images: Tensor) -> Tensor:
         """Twice the side, as `F.pixel_unshuffle` would give it: (B, 3, H, W) -> (B, 12, H, W)."""
@@ -156,6 +163,12 @@ def enlarging_kernel(channels: int) -> Tensor:
     kernel = torch.zeros(channels, 4, channels, 3, 3)
     kernel[range(channels), :, range(channels)] = phases
     return kernel.flatten(0, 1)
+
+
+def _binomial(channels: int) -> Tensor:
+    """1 2 1 along both axes, each channel for itself, (channels, 1, 3, 3): zero for stripes and boards of single pixels."""
+    along = torch.tensor([0.25, 0.5, 0.25])
+    return (along[:, None] * along).expand(channels, 1, 3, 3).contiguous()
 
 
 def grow(base: ResidualNetwork, *, branch_width: int = 32, fine_width: int = 8, seed: int = 0) -> GrownNetwork:

@@ -271,3 +271,13 @@ def test_a_frozen_pyramid_keeps_its_coarser_scales() -> None:
     assert moved == new
     network(crops).square().sum().backward()
     assert {name for name, parameter in network.named_parameters() if parameter.grad is not None} == new
+
+
+def test_the_branch_cannot_draw_checkerboards() -> None:
+    network = grow(residual())
+    signs = 1.0 - 2.0 * (torch.arange(16) % 2)
+    for pattern in (signs.expand(16, 16), signs[:, None].expand(16, 16), signs * signs[:, None]):
+        drawn = network._without_boards(pattern.expand(1, 3, 16, 16))
+        assert drawn[..., 1:-1, 1:-1].abs().max() == 0  # at the border the edge pixel goes on
+    assert torch.equal(network._without_boards(torch.ones(1, 3, 16, 16)), torch.ones(1, 3, 16, 16))
+    assert "smoothing" not in network.state_dict()
