@@ -105,7 +105,7 @@ class WeightSettings(_Table):
     luminance: float = Field(200.0, ge=0)
     chrominance: float = Field(50.0, ge=0)
     smoothness: float = Field(0.3, ge=0)
-    adversarial: float = Field(1.0, ge=0)
+    adversarial: float = Field(0.3, ge=0)
     detail: float = Field(0.0, ge=0)
 
 

@@ -71,8 +71,9 @@ def test_a_training_leaves_a_report_in_its_run_folder(tiny_identity: Path) -> No
     assert "Training of tiny" in text and f"stylswap swap --identity {tiny_identity}" in text
     last = json.loads((run / "journal.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert last["step"] == 2 and last["terms"]
+    assert {"network.style", "discriminator.hinge"} < last["terms"].keys()
     for name in last["terms"]:
-        assert f"<b>{name.removeprefix('network.')}</b>" in text
+        assert f"<b>{name.split('.')[1]}</b>" in text
     assert [picture.size for picture in pictures(run / "report.html")] == [(2 * 66 + 2, 3 * 66 + 2)]
 
 
