@@ -3,7 +3,8 @@
 
 Examples:
     scripts/make_figures.py
-    scripts/make_figures.py --identity fresh.safetensors --out /tmp/pictures
+    scripts/make_figures.py --identity fresh.safetensors --out pictures
+    scripts/make_figures.py --page FACES        # docs/pictures/page.jpg: the first 40 photos of a folder, in name order
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stylswap.jobs.figures import draw_examples, draw_pipeline
+from stylswap.jobs.figures import draw_examples, draw_page, draw_pipeline
 from stylswap.jobs.swapper import Swapper
 from stylswap.photo import list_photos
 
@@ -30,9 +31,13 @@ def main() -> None:
     parser.add_argument("--readme", nargs="+", default=README, metavar="NAME", help=f"photos of readme.jpg ({' '.join(README)})")
     parser.add_argument("--limits", nargs="+", default=LIMITS, metavar="NAME", help=f"photos of limits.jpg ({' '.join(LIMITS)})")
     parser.add_argument("--pipeline", default=PIPELINE, metavar="NAME", help=f"photo of pipeline.jpg ({PIPELINE})")
+    parser.add_argument("--page", type=Path, metavar="DIR", help="only page.jpg: this folder's first 40 photos in name order")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures", help="default docs/pictures")
     options = parser.parse_args()
     swapper = Swapper.load(options.identity, device="cpu")  # the same pictures wherever they are made
+    if options.page is not None:
+        draw_page(swapper, list_photos(options.page)[:40], options.out / "page.jpg")
+        return
     photos = {photo.stem: photo for photo in list_photos(options.photos)}
     identity = list_photos(options.identity_photos)
     for name, shown in (("readme", options.readme), ("limits", options.limits)):

@@ -109,6 +109,9 @@ class WeightSettings(_Table):
     detail: float = Field(0.0, ge=0)
 
 
+_RAMPS = {"adversarial": (0.4, 0.6, 0.0)}
+
+
 class LossSettings(_Table):
     """Loss terms and their weights."""
 
@@ -124,15 +127,21 @@ class LossSettings(_Table):
         description="face recognisers of the identity and residual terms; they cannot judge what they taught",
     )
     ramps: dict[str, Annotated[tuple[float, float, float], Strict(False)]] = Field(
-        {"adversarial": (0.4, 0.6, 0.0)},
+        _RAMPS,
         description="terms whose weight changes: share of the training where it begins to, share where it is whole, weight before",
     )
+
+    @field_validator("ramps")
+    @classmethod
+    def _with_defaults(cls, ramps: dict[str, tuple[float, float, float]]) -> dict[str, tuple[float, float, float]]:
+        # A ramp for one term is no word about the others; [0, 0, 0] takes a default one away.
+        return {**_RAMPS, **ramps}
 
 
 class TrainingSettings(_Table):
     """Optimisation."""
 
-    steps: PositiveInt = Field(2000, description="steps of a full training; --minutes replaces it by a time budget")
+    steps: PositiveInt = Field(1200, description="steps of a full training; --minutes replaces it by a time budget")
     batch_size: PositiveInt = 4
     learning_rate: PositiveFloat = 1e-3
     final_learning_rate: PositiveFloat = 1e-4

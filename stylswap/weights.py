@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 from stylswap.errors import WeightsFileError, did_you_mean
 from stylswap.storage import data_folder, write_atomically
 
-Kind = Literal["critic", "identity"]
+Kind = Literal["critic", "identity", "base"]
 Status = Literal["ok", "not fetched", "missing", "damaged"]
 
 _PACKAGE = Path(__file__).resolve().parent

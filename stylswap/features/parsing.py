@@ -190,8 +190,8 @@ class ParsingSegmenter:
     outline: LandmarkSegmenter = OUTLINE
     unparsed: LandmarkSegmenter = BELIEVED
     glasses: Glasses = "keep"
-    margin: float = 0.008
-    softness: float = 0.016
+    margin: float = 0.002
+    softness: float = 0.012
     smallest: float = 0.002
     least_face: float = 0.1
 

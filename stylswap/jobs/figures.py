@@ -31,6 +31,8 @@ FINE: Final = 3  # dots and lines are drawn so many times larger, then averaged
 EXAMPLE_PX: Final = 288
 PIPELINE_PX: Final = 212
 ARROW_PX: Final = 26
+PAGE_PX: Final = 144
+PAGE_COLUMNS: Final = 8
 
 
 def draw_examples(swapper: Swapper, photos: Sequence[Path], identity: Sequence[Path], path: Path) -> None:
@@ -58,6 +60,25 @@ def draw_examples(swapper: Swapper, photos: Sequence[Path], identity: Sequence[P
         _text(canvas, (GAP_PX, row * line_px + GAP_PX // 2), caption)
         for column, picture in enumerate(pictures):
             canvas.paste(picture, (GAP_PX + column * pitch, row * line_px + TEXT_PX + GAP_PX))
+    _save(canvas, path, swapper.mark)
+
+
+def draw_page(swapper: Swapper, photos: Sequence[Path], path: Path) -> None:
+    """A page of swaps that nobody picked: pairs of lines, photos above and results below. A photo that could not be swapped stays as it is.
+
+    Args:
+        swapper: With the identity.
+        photos: In the order of the page.
+        path: The JPEG to write. Like every output it carries the mark.
+    """
+    lines = -(-len(photos) // PAGE_COLUMNS)
+    pair_px = 2 * PAGE_PX + GAP_PX
+    canvas = Image.new("RGB", (PAGE_COLUMNS * PAGE_PX, lines * pair_px - GAP_PX), "white")
+    for number, photo in enumerate(photos):
+        swap = swapper.swap(photo)
+        row, column = divmod(number, PAGE_COLUMNS)
+        for line, picture in enumerate((_original(swap), _result(swap))):
+            canvas.paste(_picture(picture, PAGE_PX), (column * PAGE_PX, row * pair_px + line * PAGE_PX))
     _save(canvas, path, swapper.mark)
 
 

@@ -23,8 +23,8 @@ class SwapOptions:
         mask: What of a crop is face: ``"parsing"`` keeps what covers the face, ``"landmarks"`` does not look, ``"auto"`` parses where
             the weights are there.
         glasses: What becomes of glasses where faces are parsed: ``"keep"`` leaves them to the photo with the eyes behind them, ``"rims"``
-            leaves their rims, ``"swap"`` leaves them to the network; ``"auto"`` takes ``"swap"`` for a network that was trained to draw
-            what covers faces, and ``"keep"`` for any other.
+            leaves their rims, ``"swap"`` leaves them to the network; ``"auto"`` takes ``"rims"`` for a network that has learned what
+            eyes behind glasses look like, and ``"keep"`` for any other.
         beyond_pose: Faces turned further than any of the identity's photos: ``"warn"`` swaps them and says so, ``"skip"`` leaves them,
             ``"swap"`` does not care.
         label: A visible text in the corner of every swapped photo; "" for none.

@@ -175,7 +175,7 @@ def glasses_of(identity: IdentityFile, options: SwapOptions) -> Glasses:
     if options.glasses != AUTO:
         return cast(Glasses, options.glasses)
     learned = identity.settings.get("training", {}).get("occluded_inputs", 0) > 0
-    return "swap" if learned else "keep"
+    return "rims" if learned else "keep"
 
 
 def network_of(identity: IdentityFile) -> torch.nn.Module:

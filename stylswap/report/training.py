@@ -91,7 +91,8 @@ def loss_section(journal: Entries) -> Section:
     window = max((curve.window for curve in charts.curves), default=1)
     lines = f"thin the value of each step, thick the mean of the {window} steps around it" if window > 1 else "the value of each step"
     sentence = (
-        f"One chart for each term, unweighted: {lines}. The number on the right is where the line ends. Lower is better, within one term."
+        f"One chart for each term, unweighted: {lines}. The number on the right is where the line ends. Lower is better "
+        "within one term; but adversarial and hinge are two sides of a game: a hinge near 2 says that nobody can tell outputs from photos."
     )
     return Section("Losses", sentence, (charts,))
 

@@ -543,8 +543,9 @@ RAMPS = {"network": {"adversarial": Ramp(0.3, 0.8), "style": Ramp(0.0, 0.5, 50.0
 
 
 def a_loop(critic: Watched, inputs: FaceSet, identity: FaceSet) -> Loop:
-    engine = make(critic, inputs, identity)
-    return Loop(engine, ALL_ON, gradient_norm=10.0, ramps=RAMPS, averages={"network": 0.9})
+    engine = make(critic, inputs, identity, style=StyleOptions(("relu3_1",), NUM_FACES))
+    quick = {**dict.fromkeys(TERMS, 0.0), "style": 25.0, "keep": 10.0, "expression": 50.0, "luminance": 20.0, "adversarial": 0.2}
+    return Loop(engine, {**ALL_ON, "network": quick}, gradient_norm=10.0, ramps=RAMPS, averages={"network": 0.9})
 
 
 def test_a_resumed_duel_is_the_same_bit_for_bit(critic: Watched, covered_set: FaceSet, identity_set: FaceSet) -> None:

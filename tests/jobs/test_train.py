@@ -113,7 +113,8 @@ def test_six_steps_are_three_then_resumed_three_bit_for_bit(folders: Folders, tm
     assert ["network.adversarial" in terms for terms in lines] == ["discriminator.hinge" in terms for terms in lines]
     assert ["discriminator.hinge" in terms for terms in lines] == [False, False, True, True, True, True]
     tensors = read_identity_file(parts.out).tensors
-    assert all(torch.equal(tensor, first[f"average.network.{name}"]) for name, tensor in tensors.items()), "what is written is the average"
+    averages = {name: first[f"average.network.{name}"].half() for name in tensors}
+    assert all(torch.equal(tensor, averages[name]) for name, tensor in tensors.items()), "what is written is the average"
     assert any(not torch.equal(tensor, first[f"trained.network.{name}"]) for name, tensor in tensors.items())
 
 
