@@ -97,8 +97,8 @@ class WeightSettings(_Table):
 
     content: float = Field(0.3, ge=0)
     style: float = Field(80.0, ge=0)
-    identity: float = Field(20.0, ge=0)
-    residual: float = Field(10.0, ge=0)
+    identity: float = Field(12.0, ge=0)
+    residual: float = Field(6.0, ge=0)
     expression: float = Field(2000.0, ge=0)
     keep: float = Field(200.0, ge=0)
     lighting: float = Field(0.0, ge=0)
@@ -141,7 +141,7 @@ class LossSettings(_Table):
 class TrainingSettings(_Table):
     """Optimisation."""
 
-    steps: PositiveInt = Field(1200, description="steps of a full training; --minutes replaces it by a time budget")
+    steps: PositiveInt = Field(2000, description="steps of a full training; --minutes replaces it by a time budget")
     batch_size: PositiveInt = 4
     learning_rate: PositiveFloat = 1e-3
     final_learning_rate: PositiveFloat = 1e-4
