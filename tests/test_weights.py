@@ -187,7 +187,7 @@ def test_the_user_folder_can_be_moved(monkeypatch, tmp_path):
         (toml({**ROW, "bytes": "12"}), "bytes must be int, got '12'"),
         (toml({**ROW, "sha256": "A" * 64}), "64 lower-case hex digits"),
         (toml({**ROW, "file": "../small.safetensors"}), "without folders"),
-        (toml({**ROW, "kind": "judge"}), "kind must be one of critic, identity, got 'judge'"),
+        (toml({**ROW, "kind": "judge"}), "kind must be one of critic, identity, base, got 'judge'"),
         (toml(ROW, ROW), "names small more than once"),
         (toml(ROW, artefact={"requirement": "small"}), "artefact: converter must be str, got None"),
         ("[[file", "cannot be read"),

@@ -136,8 +136,14 @@ def test_the_discriminator_begins_with_the_term_that_hears_it(make: Make) -> Non
     start, full, before = Settings().loss.ramps["adversarial"]
     assert ramps["network"] == {"adversarial": Ramp(start, full, before)}
     assert ramps["discriminator"] == {"hinge": Ramp(start, start)}
-    loop = build_loop(*make("loss.weights.adversarial=2", "loss.ramps={}"))
-    assert ramps_of(loop) == {"network": {}, "discriminator": {"hinge": Ramp(0.0, 0.0)}}
+    loop = build_loop(*make("loss.weights.adversarial=2", "loss.ramps.adversarial=[0, 0, 0]"))
+    assert ramps_of(loop) == {"network": {"adversarial": Ramp(0.0, 0.0)}, "discriminator": {"hinge": Ramp(0.0, 0.0)}}
+
+
+def test_a_ramp_for_one_term_leaves_the_others_theirs(make: Make) -> None:
+    loop = build_loop(*make("loss.weights.adversarial=2", "loss.ramps.content=[0, 0.5, 3]"))
+    start, full, before = Settings().loss.ramps["adversarial"]
+    assert ramps_of(loop)["network"] == {"adversarial": Ramp(start, full, before), "content": Ramp(0.0, 0.5, 3.0)}
 
 
 def test_a_discriminator_that_is_heard_from_the_start_learns_from_the_start(make: Make) -> None:
