@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from stylswap.convert.state import tensor_of
 from stylswap.errors import WeightsFileError
 
 # The original's groups of equal blocks -> how many blocks.
@@ -65,23 +66,23 @@ def mobilefacenet_to_folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     kept: dict[str, Tensor] = {}
     for ours, (weights, biases) in _POINTS.items():
-        weight = _tensor(state, f"{weights}/weights/read", (None, None, None, None)).permute(0, 3, 1, 2)
-        kept |= {f"{ours}.weight": weight, f"{ours}.bias": _tensor(state, f"{biases}/Conv2D_bias", (len(weight),))}
+        weight = tensor_of(state, f"{weights}/weights/read", (None, None, None, None)).permute(0, 3, 1, 2)
+        kept |= {f"{ours}.weight": weight, f"{ours}.bias": tensor_of(state, f"{biases}/Conv2D_bias", (len(weight),))}
     for ours, (weights, biases) in _DEPTHS.items():
-        weight = _tensor(state, f"{weights}/depthwise_weights/read", (1, None, None, None)).permute(3, 0, 1, 2)
-        kept |= {f"{ours}.weight": weight, f"{ours}.bias": _tensor(state, f"{biases}/depthwise_bias", (len(weight),))}
+        weight = tensor_of(state, f"{weights}/depthwise_weights/read", (1, None, None, None)).permute(3, 0, 1, 2)
+        kept |= {f"{ours}.weight": weight, f"{ours}.bias": tensor_of(state, f"{biases}/depthwise_bias", (len(weight),))}
     for ours, scope in _SLOPES.items():
         # The original adds this times (x - |x|), which is twice x where x is negative.
-        kept[f"{ours}.weight"] = 2.0 * _tensor(state, f"{scope}/mul", (None,))
+        kept[f"{ours}.weight"] = 2.0 * tensor_of(state, f"{scope}/mul", (None,))
     return {name: _rounded(name, tensor) for name, tensor in (kept | _matrix(state)).items()}
 
 
 def _matrix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The two matrices at the end as one."""
-    before = _tensor(state, "MobileFaceNet/Logits/Conv/weights/read", (None, 1, 1, None))[:, 0, 0]
-    bias = _tensor(state, "MobileFaceNet/Logits/Conv/Conv2D_bias", (len(before),))
-    behind = _tensor(state, "MobileFaceNet/Logits/LinearConv1x1/weights/read", (None, 1, 1, len(before)))[:, 0, 0]
-    behind_bias = _tensor(state, "MobileFaceNet/Logits/LinearConv1x1/Conv2D_bias", (len(behind),))
+    before = tensor_of(state, "MobileFaceNet/Logits/Conv/weights/read", (None, 1, 1, None))[:, 0, 0]
+    bias = tensor_of(state, "MobileFaceNet/Logits/Conv/Conv2D_bias", (len(before),))
+    behind = tensor_of(state, "MobileFaceNet/Logits/LinearConv1x1/weights/read", (None, 1, 1, len(before)))[:, 0, 0]
+    behind_bias = tensor_of(state, "MobileFaceNet/Logits/LinearConv1x1/Conv2D_bias", (len(behind),))
     return {"to_features.weight": behind @ before, "to_features.bias": behind @ bias + behind_bias}
 
 
@@ -90,14 +91,3 @@ def _rounded(name: str, tensor: Tensor) -> Tensor:
     if not rounded.isfinite().all():
         raise WeightsFileError(f"{name} does not fit into float16: it reaches {float(tensor.abs().max()):.3g}.")
     return rounded
-
-
-def _tensor(state: Mapping[str, Tensor], key: str, shape: tuple[int | None, ...]) -> Tensor:
-    """The tensor as float64, if it is there and has the shape; None stands for any size."""
-    tensor = state.get(key)
-    actual = None if tensor is None else tuple(tensor.shape)
-    fits = actual is not None and len(actual) == len(shape) and all(want in (None, got) for got, want in zip(actual, shape, strict=True))
-    if tensor is None or not fits:
-        wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        raise WeightsFileError(f"{key} must have shape ({wanted}), got {actual}.")
-    return tensor.double()

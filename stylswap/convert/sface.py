@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from stylswap.convert.state import tensor_of
 from stylswap.errors import WeightsFileError
 
 _NUM_BLOCKS = 13
@@ -36,44 +37,34 @@ def sface_to_folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     kept: dict[str, Tensor] = {}
     for ours, theirs in _SFACE.items():
-        weight = _tensor(state, f"{theirs}_conv2d_weight", (None, None, None, None))
+        weight = tensor_of(state, f"{theirs}_conv2d_weight", (None, None, None, None))
         factor, shift = _norm(state, f"{theirs}_batchnorm", len(weight), _NORM_EPSILON)
         kept[f"{ours}.weight"] = weight * factor[:, None, None, None]
         kept[f"{ours}.bias"] = shift
         name, position = ours.rsplit(".", 1)
-        kept[f"{name}.{int(position) + 1}.weight"] = _tensor(state, f"{theirs}_relu_gamma", (len(weight), 1, 1)).flatten()
+        kept[f"{name}.{int(position) + 1}.weight"] = tensor_of(state, f"{theirs}_relu_gamma", (len(weight), 1, 1)).flatten()
     kept |= _matrix(state)
     return {name: tensor.float().contiguous() for name, tensor in kept.items()}
 
 
 def _matrix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The normalisation of the last cells, the matrix, and the normalisation of the features, as one matrix."""
-    weight = _tensor(state, "pre_fc1_weight", (None, None))  # (features, channels * cells)
+    weight = tensor_of(state, "pre_fc1_weight", (None, None))  # (features, channels * cells)
     before, before_shift = _norm(state, "bn1", None, _LAST_EPSILON)
     behind, behind_shift = _norm(state, "fc1", len(weight), _LAST_EPSILON)
     if weight.shape[1] % len(before):
         raise WeightsFileError(f"pre_fc1_weight must have a multiple of {len(before)} columns, got {weight.shape[1]}.")
     num_cells = weight.shape[1] // len(before)
-    bias = _tensor(state, "pre_fc1_bias", (len(weight),)) + weight @ before_shift.repeat_interleave(num_cells)
+    bias = tensor_of(state, "pre_fc1_bias", (len(weight),)) + weight @ before_shift.repeat_interleave(num_cells)
     scaled = weight * before.repeat_interleave(num_cells) * behind[:, None]
     return {"to_features.weight": scaled, "to_features.bias": bias * behind + behind_shift}
 
 
 def _norm(state: Mapping[str, Tensor], name: str, channels: int | None, epsilon: float) -> tuple[Tensor, Tensor]:
     """A batch normalisation as factor and shift, (channels,) each."""
-    gain, shift, mean, variance = (_tensor(state, f"{name}_{part}", (channels,)) for part in ("gamma", "beta", "moving_mean", "moving_var"))
+    parts = ("gamma", "beta", "moving_mean", "moving_var")
+    gain, shift, mean, variance = (tensor_of(state, f"{name}_{part}", (channels,)) for part in parts)
     if not len(gain) == len(shift) == len(mean) == len(variance):
         raise WeightsFileError(f"The parts of {name} must be equally long, got {len(gain)}, {len(shift)}, {len(mean)}, {len(variance)}.")
     factor = gain / torch.sqrt(variance + epsilon)
     return factor, shift - mean * factor
-
-
-def _tensor(state: Mapping[str, Tensor], key: str, shape: tuple[int | None, ...]) -> Tensor:
-    """The tensor as float64, if it is there and has the shape; None stands for any size."""
-    tensor = state.get(key)
-    actual = None if tensor is None else tuple(tensor.shape)
-    fits = actual is not None and len(actual) == len(shape) and all(want in (None, got) for got, want in zip(actual, shape, strict=True))
-    if tensor is None or not fits:
-        wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        raise WeightsFileError(f"{key} must have shape ({wanted}), got {actual}.")
-    return tensor.double()

@@ -8,8 +8,33 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from stylswap.errors import WeightsFileError
+
 
 def read_state(file: Path) -> Mapping[str, Tensor]:
     """The tensors of a PyTorch file; it is read with ``weights_only=True``."""
     state: Mapping[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
     return state
+
+
+def tensor_of(state: Mapping[str, Tensor], key: str, shape: tuple[int | None, ...]) -> Tensor:
+    """A tensor of a foreign network, checked.
+
+    Args:
+        state: Tensors by name.
+        key: Its name.
+        shape: That it must have; None stands for any size.
+
+    Returns:
+        As float64.
+
+    Raises:
+        WeightsFileError: If it is missing or has another shape.
+    """
+    tensor = state.get(key)
+    actual = None if tensor is None else tuple(tensor.shape)
+    fits = actual is not None and len(actual) == len(shape) and all(want in (None, got) for got, want in zip(actual, shape, strict=True))
+    if tensor is None or not fits:
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise WeightsFileError(f"{key} must have shape ({wanted}), got {actual}.")
+    return tensor.double()

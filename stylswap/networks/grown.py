@@ -109,7 +109,8 @@ class GrownNetwork(SwapNetwork):
     def freeze_base(self) -> None:
         """Train the branch alone, as the paper did: `trainable_parameters()` are its own, and the way back does not lead through the base.
 
-        It is no setting, and not in the weights: a network that is read again is not frozen. `base.requires_grad_(True)` takes it back.
+        It is not in `settings()`, and not in the weights: a network that is read again is not frozen, and
+        whoever resumes a training freezes again. `base.requires_grad_(True)` takes it back.
         """
         self.base.requires_grad_(False)
 
