@@ -105,12 +105,14 @@ class Judges:
     Attributes:
         light: The lighting critic, (B, 3, S, S) -> (B, D): lighting term, and copies under several lamps.
         recognisers: Face recognisers: identity and residual terms.
+        unsteady: How differently they look at a face from step to step, see `stylswap.engines.unsteady`.
         landmarks: (B, 3, S, S) -> (B, 68, 2) in pixels: expression term.
         discriminator: Trained along: adversarial term.
     """
 
     light: Callable[[Tensor], Tensor] | None = None
     recognisers: Sequence[Recognises] = ()
+    unsteady: float = 0.0
     landmarks: Callable[[Tensor], Tensor] | None = None
     discriminator: PatchDiscriminator | None = None
 
@@ -215,6 +217,7 @@ class StyleEngine:
         self._styles_of = choose_rows(inputs, identity, style.num_faces, point_weights=weights, copies=style.copies)
         if style.copies > 1:
             self._styles_of = lit_alike(self._styles_of, inputs, identity, style.copies, self._light_of)
+        self.unsteady = self._judges.unsteady
         self.teachers = tuple(self._teacher(recognise, inputs) for recognise in self._judges.recognisers)
         self._style_bank = FeatureBank(critic, style.layers, lambda row: self._image(identity, row))
         self.input_bank = FeatureBank(

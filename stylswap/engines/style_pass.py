@@ -12,6 +12,7 @@ from torch import Tensor
 from stylswap.data.faceset import RowBatch
 from stylswap.engines.critic_size import reduced, reduced_faces
 from stylswap.engines.detail import window_corner, windows
+from stylswap.engines.unsteady import unsteady
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.faces.segment import feature_areas
@@ -105,7 +106,8 @@ class StylePass:
         """What each recogniser sees in the pasted faces, (B, D)."""
         if not self._engine.teachers:
             raise SettingsError("the identity or residual term is wanted, but the engine has no face recogniser")
-        return [teacher.recognise(self.small_pasted, self.small_faces.landmarks) for teacher in self._engine.teachers]
+        landmarks = unsteady(self.small_faces.landmarks, self._rows, self._step, self._engine.unsteady)
+        return [teacher.recognise(self.small_pasted, landmarks) for teacher in self._engine.teachers]
 
     @property
     def content(self) -> Tensor:

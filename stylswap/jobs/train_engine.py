@@ -136,6 +136,7 @@ def _judges(settings: Settings, device: torch.device, *, lit: bool) -> Judges:
     return Judges(
         light=LightingCritic.load(device=device) if lit or wanted("lighting") else None,
         recognisers=[Recogniser.load(name, device=device) for name in loss.recognisers] if wanted("identity", "residual") else (),
+        unsteady=loss.unsteady,
         landmarks=LandmarkCritic.load(device=device) if wanted("expression") else None,
         discriminator=build_discriminator(seed=settings.seed) if wanted("adversarial") else None,
     )

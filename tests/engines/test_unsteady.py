@@ -1,0 +1,62 @@
+"""Landmarks that are moved a little, by row and step."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stylswap.engines.unsteady import unsteady
+from stylswap.errors import SettingsError, ShapeError
+
+
+def _points(faces: int) -> torch.Tensor:
+    return torch.rand(faces, 68, 2, generator=torch.Generator().manual_seed(0)) * 60 + 30
+
+
+def test_zero_leaves_them() -> None:
+    points = _points(2)
+    assert torch.equal(unsteady(points, (0, 1), 3, 0.0), points)
+
+
+def test_same_row_and_step_same_points() -> None:
+    points = _points(2)
+    assert torch.equal(unsteady(points, (4, 9), 3, 0.1), unsteady(points, (4, 9), 3, 0.1))
+
+
+def test_other_step_or_row_other_points() -> None:
+    points = _points(1)
+    here = unsteady(points, (4,), 3, 0.1)
+    assert not torch.allclose(here, unsteady(points, (4,), 4, 0.1))
+    assert not torch.allclose(here, unsteady(points, (5,), 3, 0.1))
+
+
+def test_one_similarity_for_all_points() -> None:
+    # In the plane a similarity is w = a z + b with complex numbers: three points give a and b, and all others must follow.
+    points = _points(1).double()
+    before, after = (torch.view_as_complex(each[0].contiguous()) for each in (points, unsteady(points, (1,), 2, 0.1)))
+    factor = (after[1] - after[0]) / (before[1] - before[0])
+    assert torch.allclose(after, factor * (before - before[0]) + after[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.1])
+def test_stays_within_the_spread(spread: float) -> None:
+    points = _points(1).double().expand(200, 68, 2)
+    moved = unsteady(points, range(200), 0, spread)
+    centre = points.mean(1)
+    radius = (points - centre[:, None]).square().sum(2).mean(1).sqrt()
+    shift = (moved.mean(1) - centre) / radius[:, None]
+    assert shift.abs().max() <= spread
+    assert shift.abs().max() > 0.9 * spread  # 400 even draws: all of the range is used
+    growth = (moved - moved.mean(1, keepdim=True)).square().sum(2).mean(1).sqrt() / radius
+    assert growth.log().abs().max() <= spread + 1e-9
+
+
+def test_wrong_shape_refused() -> None:
+    with pytest.raises(ShapeError, match="landmarks"):
+        unsteady(torch.zeros(1, 5, 2), (0,), 0, 0.1)
+
+
+@pytest.mark.parametrize("spread", [-0.1, float("nan"), float("inf")])
+def test_wrong_spread_refused(spread: float) -> None:
+    with pytest.raises(SettingsError, match="spread"):
+        unsteady(torch.zeros(1, 68, 2), (0,), 0, spread)
