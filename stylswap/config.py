@@ -127,7 +127,7 @@ class LossSettings(_Table):
         description="face recognisers of the identity and residual terms; they cannot judge what they taught",
     )
     unsteady: float = Field(
-        0.08, ge=0, le=0.5, description="how differently the recognisers look at a face from step to step, see stylswap.engines.unsteady; 0: never"
+        0.08, ge=0, le=0.5, description="how differently recognisers look at a face from step to step (stylswap.engines.unsteady); 0: never"
     )
     ramps: dict[str, Annotated[tuple[float, float, float], Strict(False)]] = Field(
         _RAMPS,

@@ -40,3 +40,8 @@ def cache_folder() -> Path:
     """Where prepared faces are kept: ``$STYLSWAP_HOME/cache``, else the platform's cache folder. It may be deleted at any time."""
     home = os.environ.get("STYLSWAP_HOME")
     return Path(home).expanduser() / "cache" if home else user_cache_path("stylswap", appauthor=False)
+
+
+def faces_folder() -> Path:
+    """Where prepared faces are kept, and what was found in front of them."""
+    return cache_folder() / "faces"

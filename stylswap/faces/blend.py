@@ -38,6 +38,9 @@ PULL = 4.0
 FIXED = 1e6  # from this pull on a pixel is given, not solved for
 TOLERANCE = 5e-4  # largest change in the last cycle; a cycle leaves about a quarter, so 1/30 of a grey level of 8 bits is missing
 MAX_CYCLES = 20  # one (soft masks) to three (masks of zeros and ones) are usual
+# Width of the ramp over the square root of the mask's area. What lies under the ramp is half the input's person: at .12 final photos
+# have .05 less of the identity's likeness than at .06, and narrower ones gain little for a plainer edge.
+FEATHER = 0.06
 COARSEST = 64  # pixels of the grid that is solved directly
 # Steps that damp every error of a wavelength under 4 pixels (eigenvalues of the scaled Laplacian in [0.5, 2]) to 7 % in one round:
 # the roots of the Chebyshev polynomial of degree 3 on that interval.
@@ -115,7 +118,7 @@ def poisson_clone(photo: Tensor, patch: Tensor, mask: Tensor, *, screening: floa
 
 
 @torch.no_grad()
-def feather(photo: Tensor, patch: Tensor, mask: Tensor, *, softness: float = 0.12) -> Tensor:
+def feather(photo: Tensor, patch: Tensor, mask: Tensor, *, softness: float = FEATHER) -> Tensor:
     """Mix patch and photo, with an edge whose softness grows with the face.
 
     The ramp lies inside the mask, and a mask that is softer already stays as it is. There is no ramp along the rectangle's border.

@@ -30,8 +30,29 @@ WINDOW_PX: Final = 2.0  # of the crop: the Gaussian over which it is compared
 # Structure of the input that counts as smooth skin: its standard deviation, in units of colour. At 9 the rims of glasses come back as
 # ghosts, at 3 skin is a tenth less sharp.
 SKIN: Final = 4 / 255
+# Networks draw an edge over two or three pixels of the crop. With this final photos are about as sharp as the identity's photos, and no
+# other figure moves.
+SHARPEN: Final = 0.75
+SHARPEN_PX: Final = 1.0  # of the crop
 LEAST_ENLARGEMENT: Final = 1.05  # under it the crop holds what the photo holds
 LUMA: Final = (0.2126, 0.7152, 0.0722)  # Rec. 709
+
+
+@torch.no_grad()
+def sharpened(output: Tensor) -> Tensor:
+    """Give back some of what a network leaves soft just below the limit of its crop: an unsharp mask of `SHARPEN_PX` and `SHARPEN`.
+
+    Args:
+        output: The rendered crop, (3, S, S) in [0, 1].
+
+    Returns:
+        (3, S, S) in [0, 1].
+
+    Raises:
+        ShapeError: If it is no square in colour.
+    """
+    check_shapes(output=(output, "3 S S"))
+    return (output + SHARPEN * (output - _smoothed(output, SHARPEN_PX))).clamp(0, 1)
 
 
 @torch.no_grad()

@@ -24,8 +24,11 @@ from stylswap.faces.seam import seam_figures
 from stylswap.names import AUTO, JOIN_BLENDS, JOIN_COLOURS
 from stylswap.shapes import check_shapes
 
-TRIED_BLENDS: Final = ("poisson", "feather")
+TRIED_BLENDS: Final = ("feather", "poisson")
 TRIED_COLOURS: Final = ("none", "balance")
+# Seam figure up to which the first of `TRIED_BLENDS` is good enough. The Poisson equation hides an edge better, by taking the colours
+# around the face into it, and costs .06 of the identity's likeness; see docs/decisions/0023.
+ACCEPTED_SEAM: Final = 0.02
 
 # Square root of the mask's area in the reduced pictures: about a crop of 128 pixels, which is not reduced itself. A Poisson blend solved
 # there differs from one at full size by under half a grey level of 8 bits (root mean square over the face).
@@ -40,7 +43,7 @@ class JoinOptions:
     """How a patch joins the photo.
 
     Attributes:
-        blend: One of `JOIN_BLENDS`; ``"auto"`` tries `TRIED_BLENDS`.
+        blend: One of `JOIN_BLENDS`; ``"auto"`` takes the first of `TRIED_BLENDS` that leaves a seam of `ACCEPTED_SEAM` at most.
         colour: ``"balance"`` see `colour_gains`, ``"skin"`` see `match_skin`, ``"none"``; ``"auto"`` tries `TRIED_COLOURS`.
         screening: See `poisson_clone`. 0 is the pure equation, which lets the hair and the light at the mask's edge recolour the whole
             face; with 8 the middle of the face keeps the colours that the network gave it.
@@ -91,7 +94,8 @@ def join_patch(region: Tensor, patch: Tensor, mask: Tensor, options: JoinOptions
         options: How.
 
     Returns:
-        The candidate with the least seam figure; the first of equals.
+        The candidate with the least seam figure; the first of equals. Where the blend is to be chosen too, the best candidate of the first
+        blend stays unless its seam is above `ACCEPTED_SEAM` and another blend's is less.
 
     Raises:
         ShapeError: If H or W differ.
@@ -108,7 +112,7 @@ def join_patch(region: Tensor, patch: Tensor, mask: Tensor, options: JoinOptions
         [blend(small_region, patches[colour], small_mask, method=method, screening=options.screening) for method, colour in candidates]
     )
     figures = seam_figures(small_region, images, small_mask)
-    best = int(figures.argmin())
+    best = _chosen(candidates, figures)
     method, colour = candidates[best]
     image, seam = images[best], float(figures[best])
     if small_mask.shape != mask.shape:
@@ -139,6 +143,13 @@ def colour_gains(patch: Tensor, photo: Tensor, mask: Tensor) -> Tensor:
     ratios = ((photo + DARKEST) / (patch + DARKEST)).log()
     mean = (ratios * mask).sum(dim=(1, 2), keepdim=True) / mask.sum().clamp_min(1e-6)
     return mean.exp().clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
+
+
+def _chosen(candidates: list[tuple[str, str]], figures: Tensor) -> int:
+    """Which candidate, by their seam figures, see `join_patch`."""
+    of_first = [place for place, (method, _) in enumerate(candidates) if method == candidates[0][0]]  # all of them but for "auto"
+    preferred = min(of_first, key=lambda place: float(figures[place]))
+    return preferred if float(figures[preferred]) <= ACCEPTED_SEAM else int(figures.argmin())
 
 
 def _coloured(patch: Tensor, photo: Tensor, mask: Tensor, colour: str, gains: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from stylswap.errors import SettingsError, did_you_mean
 from stylswap.faces.align import inverse, rect_of_points, resized, shifted, transform_points, warp
 from stylswap.faces.batch import FaceBatch
-from stylswap.faces.detail import carry_detail
+from stylswap.faces.detail import carry_detail, sharpened
 from stylswap.faces.join import JoinOptions, join_patch
 from stylswap.faces.segment import LandmarkSegmenter
 from stylswap.names import DETAILS
@@ -33,8 +33,8 @@ class PasteOptions(JoinOptions):
     """How a crop goes into the photo.
 
     Attributes:
-        detail: ``"bands"`` carries the photo's own fine detail over to faces that are larger than the crop, see `carry_detail`;
-            ``"none"`` only enlarges.
+        detail: ``"bands"`` sharpens the crop a little, see `sharpened`, and carries the photo's own fine detail over to faces that are
+            larger than the crop, see `carry_detail`; ``"none"`` only enlarges.
     """
 
     detail: str = "bands"
@@ -122,6 +122,8 @@ def paste_face(photo: Photo, output: Tensor, mask: Tensor, crop_from_photo: Floa
     Raises:
         ShapeError: If output or mask is not a square.
     """
+    if options.detail == "bands":
+        output = sharpened(output)
     place = place_crop(photo, output, mask, crop_from_photo)
     if place is None:
         return Pasted(photo, "none", "none", 0.0)

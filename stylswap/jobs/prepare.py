@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -13,29 +12,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from stylswap.config import Settings
 from stylswap.data.faceset import FaceSet
-from stylswap.data.occluded_inputs import KeptCache, with_parsed_occluders
 from stylswap.data.prepare import PreparedFace, Preparer, Refused, prepare_folder, stack_faces
 from stylswap.errors import FaceSetError
 from stylswap.faces.coverage import coverage_of
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose
-from stylswap.faces.segment import FACE_OUTLINE, WIDE_OUTLINE, LandmarkSegmenter
+from stylswap.faces.segment import FACE_OUTLINE, LandmarkSegmenter
 from stylswap.features.identity import FaceDescriptor, distances_to_mean
-from stylswap.features.parsing import WEIGHTS_NAME, FaceParser, Glasses, ParsingSegmenter
-from stylswap.jobs.device import pick_precision
-from stylswap.storage import cache_folder
-from stylswap.weights import weights_entry
+from stylswap.jobs.occluder_finder import OccluderFinder
+from stylswap.storage import faces_folder
 
 YAW_BINS_DEG: Final = (-90, -30, -10, 10, 30, 90)
 # More than this share of strangers, and nobody can say which of the people is the identity.
 MOST_STRANGERS: Final = 0.25
-# Of the area that is kept, as a share of the crop's side: up to the thing itself. A mask that is pasted by keeps further away.
-KEPT_MARGIN: Final = 0.0
-KEPT_SOFTNESS: Final = 0.008
 
 OnPhoto = Callable[[int, int], None]
 
@@ -87,47 +79,6 @@ class PrepareReport:
         return summary if self.mean_descriptor is None else {**summary, "mean_descriptor": list(self.mean_descriptor)}
 
 
-@dataclass(frozen=True)
-class OccluderFinder:
-    """Looks for what covers the faces of prepared photos, by the face parser that swaps use; see `with_parsed_occluders`.
-
-    Attributes:
-        device: Where the parser runs.
-        glasses: See `ParsingSegmenter`. ``"rims"`` counts what shows through a clear lens as face, as drawn glasses do.
-        weights: The parser's, see `FaceParser.load`.
-        outline: Of the faces' masks, within which it looks.
-    """
-
-    device: torch.device | str = "cpu"
-    glasses: Glasses = "rims"
-    weights: str = WEIGHTS_NAME
-    outline: LandmarkSegmenter = WIDE_OUTLINE
-
-    def find(self, faces: FaceSet, *, cache: Path | None = None, on_photo: OnPhoto | None = None) -> FaceSet:
-        """The faces with `kept_u8`.
-
-        Args:
-            faces: Prepared by this version, with masks of `outline`.
-            cache: As in `make_preparer`. The parser is not even loaded where all faces are known.
-            on_photo: Called with (done, all) after each face.
-
-        Raises:
-            WeightsFileError: If the parser's weights are missing.
-        """
-        precision = pick_precision("auto", torch.device(self.device))
-        segmenters: list[ParsingSegmenter] = []
-
-        def parse(images: Tensor, landmarks: Tensor) -> Tensor:
-            if not segmenters:
-                parser = FaceParser.load(name=self.weights, device=self.device, precision=precision)
-                segmenters.append(ParsingSegmenter(parser, self.outline, glasses=self.glasses, margin=KEPT_MARGIN, softness=KEPT_SOFTNESS))
-            return segmenters[0].segment(images.to(self.device), landmarks)
-
-        facts = [weights_entry(self.weights).sha256, precision, asdict(self.outline), self.glasses, KEPT_MARGIN, KEPT_SOFTNESS]
-        known = KeptCache(cache or _record_folder(), json.dumps(facts, sort_keys=True))
-        return with_parsed_occluders(faces, parse, cache=known, on_face=on_photo)
-
-
 def check_folder(folder: Path) -> None:
     """Refuse a folder that does not exist.
 
@@ -150,11 +101,7 @@ def make_preparer(
         outline: Of the masks.
     """
     descriptor = FaceDescriptor() if describe else None
-    return Preparer(settings.size, settings.prepare, cache or _record_folder(), FaceDetector(), descriptor, outline)
-
-
-def _record_folder() -> Path:
-    return cache_folder() / "faces"
+    return Preparer(settings.size, settings.prepare, cache or faces_folder(), FaceDetector(), descriptor, outline)
 
 
 def prepare_inputs(

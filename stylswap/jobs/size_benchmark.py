@@ -11,7 +11,8 @@ import torch
 from stylswap.config import Settings
 from stylswap.data.faceset import FaceSet
 from stylswap.jobs.benchmark import WARM_UP_STEPS, machine, peak_memory_gib
-from stylswap.jobs.prepare import OccluderFinder, prepare_identity, prepare_inputs
+from stylswap.jobs.occluder_finder import OccluderFinder
+from stylswap.jobs.prepare import prepare_identity, prepare_inputs
 from stylswap.jobs.train_engine import batches_of, build_engine, build_loop, build_networks, training_inputs
 from stylswap.training.loop import Loop
 

@@ -16,9 +16,10 @@ class SwapOptions:
     """How photos are swapped.
 
     Attributes:
-        blend: ``"auto"`` takes for each face the one with the least seam; else ``"poisson"``, ``"feather"`` or ``"none"``.
+        blend: ``"auto"`` feathers unless the seam would be plain, see `stylswap.faces.join`; else ``"poisson"``, ``"feather"``, ``"none"``.
         colour: ``"auto"`` likewise; else ``"balance"``, ``"skin"`` or ``"none"``; see `stylswap.faces.join`.
-        detail: What is finer than the network's crop: ``"bands"`` carries the photo's own over, ``"none"`` leaves the face smooth.
+        detail: ``"bands"`` sharpens the network's crop a little and carries over what the photo has that is finer; ``"none"`` leaves the
+            face smooth.
         choice: Which faces of a photo.
         mask: What of a crop is face: ``"parsing"`` keeps what covers the face, ``"landmarks"`` does not look, ``"auto"`` parses where
             the weights are there.

@@ -22,8 +22,9 @@ from stylswap.errors import FaceSetError, UsageError
 from stylswap.faces.align import reference_shape
 from stylswap.identity_file import IdentityFile
 from stylswap.jobs.device import pick_device
+from stylswap.jobs.occluder_finder import OccluderFinder
 from stylswap.jobs.paste import composite_crops
-from stylswap.jobs.prepare import OccluderFinder, OnPhoto, PrepareReport, check_folder, prepare_identity, prepare_inputs
+from stylswap.jobs.prepare import OnPhoto, PrepareReport, check_folder, prepare_identity, prepare_inputs
 from stylswap.jobs.run_folder import TrainRequest, open_run
 from stylswap.jobs.train_engine import batches_of, build_engine, build_loop, build_networks, training_inputs
 from stylswap.networks import SwapNetwork

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from stylswap.errors import ShapeError
 from stylswap.faces.align import FloatArray, inverse, resized, warp
-from stylswap.faces.detail import agreement, carry_detail
+from stylswap.faces.detail import SHARPEN, SHARPEN_PX, agreement, carry_detail, sharpened
 
 SIDE = 32
 TIMES = 4
@@ -104,3 +106,30 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         carry_detail(torch.zeros(3, 8, 8), torch.zeros(3, 8, 9), torch.zeros(3, 4, 4), np.eye(3))
     with pytest.raises(ShapeError, match="output must be"):
         agreement(torch.zeros(3, 8, 8), torch.zeros(3, 8, 9))
+
+
+def test_sharpening_leaves_one_colour_and_keeps_the_mean() -> None:
+    plain = torch.full((3, 16, 16), 0.4)
+    assert torch.allclose(sharpened(plain), plain)
+    textured = 0.4 + 0.05 * torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    inner = (slice(None), slice(8, 24), slice(8, 24))
+    assert float(sharpened(textured)[inner].var()) > float(textured[inner].var())
+    assert float(sharpened(textured).mean()) == pytest.approx(float(textured.mean()), abs=1e-3)
+
+
+def test_sharpening_a_wave_by_hand() -> None:
+    # A Gaussian of standard deviation s takes exp(-2 (pi f s)^2) of a wave of f cycles a pixel; the unsharp mask adds SHARPEN of the rest.
+    cycles = 0.25
+    wave = 0.1 * torch.cos(2 * math.pi * cycles * torch.arange(64))
+    image = (0.5 + wave).expand(3, 64, 64)
+    gain = 1 + SHARPEN * (1 - math.exp(-2 * (math.pi * cycles * SHARPEN_PX) ** 2))
+    inner = slice(8, 56)
+    np.testing.assert_allclose(sharpened(image)[0, 32, inner] - 0.5, gain * wave[inner], atol=1e-3)  # the kernel ends at 3 px
+
+
+def test_sharpening_stays_in_range_and_refuses_other_shapes() -> None:
+    edge = torch.zeros(3, 16, 16)
+    edge[..., 8:] = 1.0
+    assert 0.0 <= float(sharpened(edge).min()) <= float(sharpened(edge).max()) <= 1.0
+    with pytest.raises(ShapeError, match="output"):
+        sharpened(torch.zeros(3, 8, 9))

@@ -23,7 +23,8 @@ from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose
 from stylswap.faces.segment import WIDE_OUTLINE
 from stylswap.features.parsing import BELIEVED, FaceParser
-from stylswap.jobs.prepare import YAW_BINS_DEG, OccluderFinder, make_preparer, near_duplicates, prepare_identity, prepare_inputs
+from stylswap.jobs.occluder_finder import OccluderFinder
+from stylswap.jobs.prepare import YAW_BINS_DEG, make_preparer, near_duplicates, prepare_identity, prepare_inputs
 
 SETTINGS = load_settings(overrides=["size=64"])
 Fill = Callable[..., Path]
