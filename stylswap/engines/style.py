@@ -105,16 +105,16 @@ class Judges:
     Attributes:
         light: The lighting critic, (B, 3, S, S) -> (B, D): lighting term, and copies under several lamps.
         recognisers: Face recognisers: identity and residual terms.
-        unsteady: How differently they look at a face from step to step, see `stylswap.engines.unsteady`.
         landmarks: (B, 3, S, S) -> (B, 68, 2) in pixels: expression term.
         discriminator: Trained along: adversarial term.
+        unsteady: How differently the recognisers look at a face from step to step, see `stylswap.engines.unsteady`.
     """
 
     light: Callable[[Tensor], Tensor] | None = None
     recognisers: Sequence[Recognises] = ()
-    unsteady: float = 0.0
     landmarks: Callable[[Tensor], Tensor] | None = None
     discriminator: PatchDiscriminator | None = None
+    unsteady: float = 0.0
 
 
 class Teacher(NamedTuple):
