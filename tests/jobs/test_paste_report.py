@@ -9,6 +9,7 @@ import scipy.ndimage
 import torch
 
 from stylswap.errors import FaceSetError
+from stylswap.faces.join import ACCEPTED_SEAM
 from stylswap.jobs.paste_report import JOINS, WINDOW_PX, Case, _octaves, _window, compare_details, compare_joins, find_cases, write_sheet
 from stylswap.jobs.swapper import Swapper
 from stylswap.photo import from_array, read_photo
@@ -36,7 +37,9 @@ def test_joins(swapper: Swapper, case: Case) -> None:
     assert list(table) == list(JOINS)
     tried = ["poisson", "poisson+balance", "feather", "feather+balance"]
     assert sum(table[name]["share_chosen"] for name in tried) == 1.0
-    assert table["auto"]["seam_percent"] == pytest.approx(min(table[name]["seam_percent"] for name in tried), rel=0.05)
+    feathered = min(table[name]["seam_percent"] for name in ("feather", "feather+balance"))
+    assert feathered < 100 * ACCEPTED_SEAM  # so "auto" looks no further
+    assert table["auto"]["seam_percent"] == pytest.approx(feathered, rel=0.05)
     assert all(row["milliseconds"] > 0 for row in table.values())
     assert [line.shape for line in lines] == [(1 + len(JOINS), 3, 64, 64)]
     assert torch.equal(lines[0][0], lines[0][0].clamp(0, 1))
@@ -45,7 +48,9 @@ def test_joins(swapper: Swapper, case: Case) -> None:
 
 def test_details(swapper: Swapper, case: Case) -> None:
     table, lines = compare_details(swapper, [case])
-    assert table["all of the input's detail"]["fine_share"] > table["bands"]["fine_share"] > table["none"]["fine_share"]
+    # "bands" is sharpened too, so it may have more fine energy than the input, whose all "all of the input's detail" carries unsharpened.
+    assert min(table[name]["fine_share"] for name in ("all of the input's detail", "bands")) > table["none"]["fine_share"]
+    assert table["bands"]["fine_share"] < 1.25
     assert table["all of the input's detail"]["fine_share"] == pytest.approx(1.0, abs=0.2)
     assert [line.shape for line in lines] == [(1, 3, WINDOW_PX, WINDOW_PX)] * (1 + len(table))
 
