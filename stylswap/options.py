@@ -154,7 +154,7 @@ def _add_choice(group: Any) -> None:
 def _add_joining(group: Any) -> None:
     group.add_argument("--blend", choices=JOIN_BLENDS, default="auto", help="how the face joins the photo (default auto: feather)")
     group.add_argument("--colour", choices=JOIN_COLOURS, help="how its colours are matched (default auto: the least seam; warp: skin)")
-    group.add_argument("--detail", choices=DETAILS, default=DETAILS[0], help=f"sharpness beyond the crop (default {DETAILS[0]})")
+    group.add_argument("--detail", choices=DETAILS, default=DETAILS[0], help=f"sharpen, carry the photo's detail (default {DETAILS[0]})")
     group.add_argument("--mask", choices=MASKS, default="auto", help="parsing keeps what covers a face (default auto: where it is there)")
     group.add_argument(
         "--glasses",

@@ -107,14 +107,12 @@ class Judges:
         recognisers: Face recognisers: identity and residual terms.
         landmarks: (B, 3, S, S) -> (B, 68, 2) in pixels: expression term.
         discriminator: Trained along: adversarial term.
-        unsteady: How differently the recognisers look at a face from step to step, see `stylswap.engines.unsteady`.
     """
 
     light: Callable[[Tensor], Tensor] | None = None
     recognisers: Sequence[Recognises] = ()
     landmarks: Callable[[Tensor], Tensor] | None = None
     discriminator: PatchDiscriminator | None = None
-    unsteady: float = 0.0
 
 
 class Teacher(NamedTuple):
@@ -179,6 +177,7 @@ class StyleEngine:
         detail: DetailOptions | None = None,
         critic_px: int = 128,
         judges: Judges | None = None,
+        unsteady: float = 0.0,
         cache_bytes: int = 2**30,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -196,6 +195,7 @@ class StyleEngine:
                 pixels. So their numbers mean the same at every size, and cost the same. Full resolution is for `detail` and the
                 discriminator.
             judges: The other networks, on the device.
+            unsteady: How differently recognisers look at the outputs from step to step, see `stylswap.engines.unsteady`.
             cache_bytes: Memory for the inputs' features.
             device: Where everything runs.
 
@@ -206,7 +206,7 @@ class StyleEngine:
         if identity.size != inputs.size:
             raise SettingsError(f"identity and inputs must be crops of one size, got {identity.size} and {inputs.size} px")
         check_critic_px(inputs.size, critic_px)
-        self.device, self.critic_px = torch.device(device), critic_px
+        self.device, self.critic_px, self.unsteady = torch.device(device), critic_px, unsteady
         self.network = network.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.critic, self.style, self.content, self.detail = critic, style, content or ContentOptions(), detail or DetailOptions()
         if not 1 <= self.detail.num_faces <= style.num_faces:
@@ -217,7 +217,6 @@ class StyleEngine:
         self._styles_of = choose_rows(inputs, identity, style.num_faces, point_weights=weights, copies=style.copies)
         if style.copies > 1:
             self._styles_of = lit_alike(self._styles_of, inputs, identity, style.copies, self._light_of)
-        self.unsteady = self._judges.unsteady
         self.teachers = tuple(self._teacher(recognise, inputs) for recognise in self._judges.recognisers)
         self._style_bank = FeatureBank(critic, style.layers, lambda row: self._image(identity, row))
         self.input_bank = FeatureBank(

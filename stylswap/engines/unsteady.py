@@ -51,6 +51,6 @@ def unsteady(landmarks: Tensor, rows: Sequence[int], step: int, spread: float) -
     centre = landmarks.mean(dim=1, keepdim=True)
     x, y = (landmarks - centre).unbind(dim=-1)  # (B, 68)
     radius = (x.square() + y.square()).mean(dim=1, keepdim=True).sqrt()  # (B, 1)
-    scale, angle = torch.exp(growth), turn
-    along, across = scale * torch.cos(angle), scale * torch.sin(angle)
+    scale = torch.exp(growth)
+    along, across = scale * torch.cos(turn), scale * torch.sin(turn)
     return centre + torch.stack([along * x - across * y + right * radius, across * x + along * y + down * radius], dim=-1)

@@ -30,8 +30,8 @@ WINDOW_PX: Final = 2.0  # of the crop: the Gaussian over which it is compared
 # Structure of the input that counts as smooth skin: its standard deviation, in units of colour. At 9 the rims of glasses come back as
 # ghosts, at 3 skin is a tenth less sharp.
 SKIN: Final = 4 / 255
-# Networks draw an edge over two or three pixels of the crop. With this final photos are about as sharp as the identity's photos, and no
-# other figure moves.
+# Networks draw an edge over two or three pixels of the crop. .5 gave final photos a tenth more of the identity's photos' sharpness, 1 a
+# sixth more, and moved no other figure: docs/decisions/0023.
 SHARPEN: Final = 0.75
 SHARPEN_PX: Final = 1.0  # of the crop
 LEAST_ENLARGEMENT: Final = 1.05  # under it the crop holds what the photo holds

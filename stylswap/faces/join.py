@@ -1,4 +1,4 @@
-"""How a patch joins the photo: colour, blend, and the choice among them by the seam that they leave.
+"""How a patch joins the photo: colour, blend, and the choice among them: a feather while its seam is accepted, else the least seam.
 
 Candidates are tried on reduced pictures, on which the seam is judged too, so that the choice costs the same for a face of any size.
 A Poisson blend is solved there as well: what it adds to mixing by the mask is smooth, and is enlarged to the photo's own pixels.
@@ -43,7 +43,8 @@ class JoinOptions:
     """How a patch joins the photo.
 
     Attributes:
-        blend: One of `JOIN_BLENDS`; ``"auto"`` takes the first of `TRIED_BLENDS` that leaves a seam of `ACCEPTED_SEAM` at most.
+        blend: One of `JOIN_BLENDS`; ``"auto"`` takes the first of `TRIED_BLENDS` if it leaves a seam of `ACCEPTED_SEAM` at most, else the
+            one of `TRIED_BLENDS` with the least.
         colour: ``"balance"`` see `colour_gains`, ``"skin"`` see `match_skin`, ``"none"``; ``"auto"`` tries `TRIED_COLOURS`.
         screening: See `poisson_clone`. 0 is the pure equation, which lets the hair and the light at the mask's edge recolour the whole
             face; with 8 the middle of the face keeps the colours that the network gave it.

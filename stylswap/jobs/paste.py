@@ -35,9 +35,11 @@ class PasteOptions(JoinOptions):
     Attributes:
         detail: ``"bands"`` sharpens the crop a little, see `sharpened`, and carries the photo's own fine detail over to faces that are
             larger than the crop, see `carry_detail`; ``"none"`` only enlarges.
+        sharpen: False leaves the sharpening out of ``"bands"``, to see what the carried detail does alone.
     """
 
     detail: str = "bands"
+    sharpen: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -122,7 +124,7 @@ def paste_face(photo: Photo, output: Tensor, mask: Tensor, crop_from_photo: Floa
     Raises:
         ShapeError: If output or mask is not a square.
     """
-    if options.detail == "bands":
+    if options.detail == "bands" and options.sharpen:
         output = sharpened(output)
     place = place_crop(photo, output, mask, crop_from_photo)
     if place is None:

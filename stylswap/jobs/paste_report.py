@@ -158,12 +158,12 @@ def _ways(swapper: Swapper) -> dict[str, Callable[[Case], Photo]]:
         unused = torch.zeros(len(crops), 68, 2), torch.zeros(len(crops), 1, size, size)
         return renderer.render(FaceBatch(crops, *unused)).images
 
-    def paste(case: Case, output: Tensor, matrix: FloatArray, detail: str) -> Photo:
-        return paste_face(case.photo, output, case.face.mask, matrix, PasteOptions(detail=detail)).photo
+    def paste(case: Case, output: Tensor, matrix: FloatArray, options: PasteOptions) -> Photo:
+        return paste_face(case.photo, output, case.face.mask, matrix, options).photo
 
-    def single(case: Case, detail: str) -> Photo:
+    def single(case: Case, options: PasteOptions) -> Photo:
         matrix = case.face.crop_from_photo
-        return paste(case, render(cut_crop(case.photo, matrix, size)[None])[0], matrix, detail)
+        return paste(case, render(cut_crop(case.photo, matrix, size)[None])[0], matrix, options)
 
     def everything(case: Case) -> Photo:
         output = render(cut_crop(case.photo, case.face.crop_from_photo, size)[None])[0]
@@ -177,11 +177,12 @@ def _ways(swapper: Swapper) -> dict[str, Callable[[Case], Photo]]:
         matrix = resized(case.face.crop_from_photo, size, PHASES * size)
         parts = F.pixel_unshuffle(cut_crop(case.photo, matrix, PHASES * size), PHASES)  # (3 P P, S, S)
         outputs = render(parts.unflatten(0, (3, -1)).transpose(0, 1))  # (P P, 3, S, S)
-        return paste(case, F.pixel_shuffle(outputs.transpose(0, 1).flatten(0, 1), PHASES), matrix, "none")
+        return paste(case, F.pixel_shuffle(outputs.transpose(0, 1).flatten(0, 1), PHASES), matrix, PasteOptions(detail="none"))
 
     return {
-        "none": lambda case: single(case, "none"),
-        "bands": lambda case: single(case, "bands"),
+        "none": lambda case: single(case, PasteOptions(detail="none")),
+        "bands": lambda case: single(case, PasteOptions(sharpen=False)),
+        "bands, sharpened": lambda case: single(case, PasteOptions()),
         "all of the input's detail": everything,
         f"{PHASES} x {PHASES} phases": phases,
     }

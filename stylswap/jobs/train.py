@@ -205,6 +205,8 @@ def _identity_file(
     request: TrainRequest, network: SwapNetwork, reports: list[PrepareReport], data_hash: str, training: dict[str, Any]
 ) -> IdentityFile:
     settings = request.settings
+    written = settings.model_dump(mode="json")
+    written["network"]["start"] = Path(settings.network.start).name  # no folder of the maker's in what may be given away
     return IdentityFile(
         # Rounded, a network is half as large; its outputs move by less than a grey level.
         tensors={name: tensor.half() for name, tensor in network.state_dict().items()},
@@ -213,7 +215,7 @@ def _identity_file(
         alignment=settings.prepare.alignment.model_dump(),
         reference=reference_shape(settings.size),
         card=request.card,
-        settings=settings.model_dump(mode="json"),
+        settings=written,
         data={"identity": reports[0].summary(), "faces": reports[1].summary(), "sha256": data_hash},
         training=training,
         version=__version__,

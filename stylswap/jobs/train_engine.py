@@ -92,6 +92,7 @@ def build_engine(
         content=ContentOptions(settings.loss.content.layers, settings.loss.content.features_weight),
         detail=DetailOptions(detail.layers, min(detail.num_faces, num_faces), detail.radius),
         critic_px=settings.loss.critic_px,
+        unsteady=settings.loss.unsteady,
         judges=_judges(settings, device, lit=copies > 1),
         cache_bytes=round(settings.training.cache_gib * GIB),
         device=device,
@@ -136,7 +137,6 @@ def _judges(settings: Settings, device: torch.device, *, lit: bool) -> Judges:
     return Judges(
         light=LightingCritic.load(device=device) if lit or wanted("lighting") else None,
         recognisers=[Recogniser.load(name, device=device) for name in loss.recognisers] if wanted("identity", "residual") else (),
-        unsteady=loss.unsteady,
         landmarks=LandmarkCritic.load(device=device) if wanted("expression") else None,
         discriminator=build_discriminator(seed=settings.seed) if wanted("adversarial") else None,
     )

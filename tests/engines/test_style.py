@@ -310,6 +310,28 @@ def test_without_a_discriminator_there_is_no_phase_for_it(critic: Watched, input
     assert list(engine.trained) == list(engine.term_names) == ["network"]
 
 
+@pytest.mark.parametrize("unsteady", [0.0, 0.1])
+def test_recognisers_look_at_outputs_from_where_they_are_told(
+    critic: Watched, input_set: FaceSet, identity_set: FaceSet, unsteady: float
+) -> None:
+    seen: list[Tensor] = []
+
+    def recognise(images: Tensor, landmarks: Tensor) -> Tensor:
+        seen.append(landmarks)
+        return F.normalize(F.adaptive_avg_pool2d(images, 4).flatten(1), dim=1)
+
+    engine = make(critic, input_set, identity_set, judges=judges(recognisers=[recognise]), unsteady=unsteady)
+    known = [faces.faces([row]).landmarks for faces in (input_set, identity_set) for row in range(faces.num_rows)]
+    assert all(any(torch.equal(points, one) for one in known) for points in seen), "of what is a constant there is one view"
+    seen.clear()
+    batch = input_set.batch(ROWS)
+    for step in (0, 1, 1):
+        engine.terms(replace(batch, step=step), {"identity"})
+    first, second, again = seen
+    assert torch.equal(second, again), "by row and step alone"
+    assert torch.equal(first, batch.faces.landmarks) == torch.equal(first, second) == (unsteady == 0.0)
+
+
 def test_what_the_judges_see_in_the_inputs_is_computed_once(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
     seen: list[tuple[str, int]] = []
 

@@ -8,7 +8,7 @@ import scipy.sparse.linalg
 import torch
 
 from stylswap.errors import SettingsError, ShapeError
-from stylswap.faces import blend as blend_module
+from stylswap.faces import membrane
 from stylswap.faces.blend import BLENDS, blend, feather, poisson_clone
 
 H, W = 24, 20
@@ -302,12 +302,12 @@ def test_double_precision_stays():
 def test_few_cycles_suffice(monkeypatch, softness):
     photo, patch, mask = picture(27, 200, 200), picture(28, 200, 200) + 0.2, disc(200, 200, radius=95, softness=softness)
     usual = poisson_clone(photo, patch, mask)
-    monkeypatch.setattr(blend_module, "TOLERANCE", 1e-6)
+    monkeypatch.setattr(membrane, "TOLERANCE", 1e-6)
     best = poisson_clone(photo, patch, mask)
     assert not torch.equal(usual, best)
     torch.testing.assert_close(usual, best, atol=3e-4, rtol=0)
-    monkeypatch.setattr(blend_module, "TOLERANCE", 5e-4)
-    monkeypatch.setattr(blend_module, "MAX_CYCLES", 5)
+    monkeypatch.setattr(membrane, "TOLERANCE", 5e-4)
+    monkeypatch.setattr(membrane, "MAX_CYCLES", 5)
     assert torch.equal(poisson_clone(photo, patch, mask), usual)
 
 

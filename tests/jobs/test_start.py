@@ -55,6 +55,7 @@ def test_a_started_training_begins_where_the_other_ended(folders: tuple[Path, Pa
     trained = train(request_for(folders, tmp_path, settings))
     assert trained.out is not None
     before, after = (read_identity_file(file).tensors for file in (tiny_identity, trained.out))
+    assert read_identity_file(trained.out).settings["network"]["start"] == tiny_identity.name, "no folder of the maker's"
     assert all(torch.allclose(tensor, after[name], rtol=0, atol=1e-9) for name, tensor in before.items())
 
 
