@@ -15,6 +15,7 @@ from stylswap.engines.critic_size import check_critic_px, reduced, reduced_faces
 from stylswap.engines.detail import Corner, DetailOptions, windows
 from stylswap.engines.phase import Phase
 from stylswap.engines.style_faces import choose_rows, lit_alike
+from stylswap.engines.style_options import ContentOptions, StyleOptions
 from stylswap.engines.style_pass import StylePass
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
@@ -45,57 +46,6 @@ DISCRIMINATOR_BETAS: Final = (0.5, 0.99)
 
 # A face recogniser: (B, 3, S, S) and landmarks (B, 68, 2) -> (B, D) of unit length.
 Recognises = Callable[[Tensor, Tensor], Tensor]
-
-
-class Rendered(NamedTuple):
-    """What an engine makes of aligned faces.
-
-    Attributes:
-        images: (B, 3, S, S) in [0, 1].
-        masks: (B, 1, S, S) in [0, 1] where the engine knows better than the segmenter what it changed, else None.
-    """
-
-    images: Tensor
-    masks: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class StyleOptions:
-    """Choices of the style term; see `stylswap.losses.style.patch_style`.
-
-    Attributes:
-        layers: Of the critic.
-        num_faces: N, style faces chosen for each input.
-        point_weights: Weight of each of the 68 points in that choice; None weighs all alike. A smile moves few points: weighed alike,
-            head pose decides, and a closed mouth is shown mostly open ones.
-        radius: Cells around the same cell that are searched.
-        patch: Side of a patch in cells.
-        softness: Temperature of a soft minimum; 0 for the best match alone.
-        features: Weight of the cells at mouth, eyes and brows; that of the others is 1.
-        copies: How often each photo of the identity is there, under another lamp each time; see `stylswap.engines.style_faces.lit_alike`.
-    """
-
-    layers: tuple[str, ...] = ("relu3_1", "relu4_1")
-    num_faces: int = 16
-    point_weights: tuple[float, ...] | None = None
-    radius: int = 0
-    patch: int = 1
-    softness: float = 0.0
-    features: float = 1.0
-    copies: int = 1
-
-
-@dataclass(frozen=True)
-class ContentOptions:
-    """Choices of the content term.
-
-    Attributes:
-        layers: Of the critic; their distances are averaged.
-        features: Weight of the cells at mouth, eyes and brows; that of the others is 1.
-    """
-
-    layers: tuple[str, ...] = ("relu4_2",)
-    features: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -129,34 +79,19 @@ class Teacher(NamedTuple):
     strangers: float
 
 
-class StyleRenderer:
-    """A network in use."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network.to(memory_format=torch.channels_last)
-
-    @torch.inference_mode()
-    def render(self, faces: FaceBatch) -> Rendered:
-        """Give aligned faces the identity. One forward pass for the whole batch; a network in training is left in training."""
-        images = faces.images.contiguous(memory_format=torch.channels_last)
-        was_training = self._network.training
-        try:
-            return Rendered(self._network.eval()(images).clamp(0, 1).contiguous())
-        finally:
-            self._network.train(was_training)
-
-
 @dataclass(eq=False)
 class _Seen:
-    """What frozen networks see in the inputs; computed once.
+    """What is seen in inputs and photos; computed once.
 
     Attributes:
         faces: By photo: the same person in all rows made of it, lit, covered and mirrored ones.
         landmarks: By row.
+        masks: Of the identity's photos, by row.
     """
 
     faces: dict[str, list[Tensor]] = field(default_factory=dict)
     landmarks: dict[int, Tensor] = field(default_factory=dict)
+    masks: dict[int, Tensor] = field(default_factory=dict)
 
 
 class StyleEngine:
@@ -219,9 +154,7 @@ class StyleEngine:
             self._styles_of = lit_alike(self._styles_of, inputs, identity, style.copies, self._light_of)
         self.teachers = tuple(self._teacher(recognise, inputs) for recognise in self._judges.recognisers)
         self._style_bank = FeatureBank(critic, style.layers, lambda row: self._image(identity, row))
-        self.input_bank = FeatureBank(
-            critic, self.content.layers, lambda row: self._image(inputs, row), budget_bytes=cache_bytes
-        )
+        self.input_bank = FeatureBank(critic, self.content.layers, lambda row: self._image(inputs, row), budget_bytes=cache_bytes)
         self._seen = _Seen()
         self._drawn: tuple[RowBatch, Tensor] | None = None
         self._set_phases()
@@ -321,6 +254,16 @@ class StyleEngine:
     def style_features(self, row: int) -> dict[str, Tensor]:
         """Style features for one input, (N, C, H, W) float16, channels last, by layer."""
         return self._style_bank.lookup(self._styles_of[row].tolist())
+
+    @torch.no_grad()
+    def style_masks(self, row: int) -> Tensor:
+        """Where the style faces of one input show a face and nothing in front of it, (N, 1, s, s) in [0, 1]."""
+        chosen = self._styles_of[row].tolist()
+        for photo in chosen:
+            if photo not in self._seen.masks:
+                seen = self._identity.batch([photo])
+                self._seen.masks[photo] = reduced((seen.faces.masks * (1.0 - seen.kept)).to(self.device), self.critic_px)[0].half()
+        return torch.stack([self._seen.masks[photo] for photo in chosen]).float()
 
     @torch.no_grad()
     def detail_features(self, rows: Sequence[int], corners: Sequence[Corner], side: int) -> dict[str, Tensor]:

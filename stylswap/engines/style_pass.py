@@ -12,7 +12,7 @@ from torch import Tensor
 from stylswap.data.faceset import RowBatch
 from stylswap.engines.critic_size import reduced, reduced_faces
 from stylswap.engines.detail import window_corner, windows
-from stylswap.engines.unsteady import unsteady
+from stylswap.engines.unsteady import moved_images, moved_points, unsteady_cut
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.faces.segment import feature_areas
@@ -102,11 +102,16 @@ class StylePass:
         return feature_areas(self.small_faces.landmarks, self.small_faces.size).to(self._engine.device)
 
     @cached_property
+    def _cut(self) -> Tensor:
+        """How recognisers and landmark critic look at the faces this time, (B, 2, 3)."""
+        return unsteady_cut(self.small_faces.landmarks, self._rows, self._step, self._engine.unsteady)
+
+    @cached_property
     def _seen(self) -> list[Tensor]:
         """What each recogniser sees in the pasted faces, (B, D)."""
         if not self._engine.teachers:
             raise SettingsError("the identity or residual term is wanted, but the engine has no face recogniser")
-        landmarks = unsteady(self.small_faces.landmarks, self._rows, self._step, self._engine.unsteady)
+        landmarks = moved_points(self.small_faces.landmarks, self._cut)
         return [teacher.recognise(self.small_pasted, landmarks) for teacher in self._engine.teachers]
 
     @property
@@ -126,6 +131,7 @@ class StylePass:
         """Every cell should look like that cell of one of the identity's photos."""
         options = self._engine.style
         chosen = [self._engine.style_features(row) for row in self._rows]
+        faces = torch.stack([self._engine.style_masks(row) for row in self._rows])  # (B, N, 1, s, s)
         distances = []
         for layer in options.layers:
             features = self.features[layer]  # (B, C, H, W)
@@ -133,9 +139,9 @@ class StylePass:
             if options.features != 1.0:
                 mask = mask * (1.0 + (options.features - 1.0) * _reduced(self.areas, features))
             styles = torch.stack([face[layer] for face in chosen])  # (B, N, C, H, W)
-            distances.append(
-                patch_style(features, styles, mask=mask, radius=options.radius, patch=options.patch, softness=options.softness)
-            )
+            shown = _reduced(faces.flatten(0, 1), features).unflatten(0, faces.shape[:2])
+            search = {"radius": options.radius, "patch": options.patch}
+            distances.append(patch_style(features, styles, mask=mask, shown=shown, softness=options.softness, **search))
         return torch.stack(distances).mean(dim=0)
 
     @property
@@ -157,8 +163,11 @@ class StylePass:
     @property
     def expression(self) -> Tensor:
         """The landmarks of the pasted faces must lie where the input has them."""
-        points = self._engine.find_landmarks(self.small_pasted)
-        return expression(points, self._engine.input_landmarks(self._rows, self.small_faces))
+        if self._engine.unsteady == 0:
+            return expression(self._engine.find_landmarks(self.small_pasted), self._engine.input_landmarks(self._rows, self.small_faces))
+        with torch.no_grad():  # looked at anew: the critic's own errors drop out only in the same cut
+            wanted = self._engine.find_landmarks(moved_images(self.small_faces.images, self._cut))
+        return expression(self._engine.find_landmarks(moved_images(self.small_pasted, self._cut)), wanted)
 
     @property
     def keep(self) -> Tensor:

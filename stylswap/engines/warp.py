@@ -17,7 +17,7 @@ from scipy.interpolate import LinearNDInterpolator
 from torch import Tensor
 
 from stylswap.data.faceset import FaceSet
-from stylswap.engines.style import Rendered
+from stylswap.engines.rendering import Rendered
 from stylswap.errors import SettingsError
 from stylswap.faces.align import crop_from_photo, grid_from_pixels, transform_points
 from stylswap.faces.batch import FaceBatch

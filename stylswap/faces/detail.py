@@ -32,8 +32,8 @@ WINDOW_PX: Final = 2.0  # of the crop: the Gaussian over which it is compared
 SKIN: Final = 4 / 255
 # Networks draw an edge over two or three pixels of the crop. .5 gave final photos a tenth more of the identity's photos' sharpness, 1 a
 # sixth more, and moved no other figure: docs/decisions/0023.
-SHARPEN: Final = 0.75
-SHARPEN_PX: Final = 1.0  # of the crop
+SHARPEN: Final = 2.5
+SHARPEN_PX: Final = 0.6  # of the crop
 LEAST_ENLARGEMENT: Final = 1.05  # under it the crop holds what the photo holds
 LUMA: Final = (0.2126, 0.7152, 0.0722)  # Rec. 709
 

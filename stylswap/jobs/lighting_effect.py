@@ -20,7 +20,7 @@ from stylswap.data.augment import under_lights
 from stylswap.data.faceset import FaceSet
 from stylswap.data.relief import face_height, normals
 from stylswap.data.relight import GAMMA, Lights, direction, harmonics
-from stylswap.engines.style import StyleRenderer
+from stylswap.engines.rendering import StyleRenderer
 from stylswap.faces.batch import Face, FaceBatch
 from stylswap.faces.detail import LUMA
 from stylswap.faces.landmarks import FloatArray

@@ -8,7 +8,6 @@ What the network leaves of an occluder by itself is measured in the crop, before
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,24 +21,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylswap.data.occluders import KINDS, Occluded, draw_occluder, skin_colour
-from stylswap.data.prepare import cut_crop
-from stylswap.engines.style import StyleRenderer
 from stylswap.errors import FaceSetError
-from stylswap.faces.align import crop_from_photo, resized, transform_points, warp
-from stylswap.faces.batch import FaceBatch
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.segment import Segmenter
 from stylswap.features.parsing import WEIGHTS_NAME, FaceParser, ParsingSegmenter
 from stylswap.identity_file import IdentityFile, read_identity_file
 from stylswap.jobs.device import pick_device, pick_precision
-from stylswap.jobs.paste import PASTE_SEGMENTER, PasteOptions, paste_crop, place_crop
-from stylswap.jobs.swapper import find_identity, network_of
+from stylswap.jobs.occluder_bench import BenchCrop, BenchSwap, OccluderBench
+from stylswap.jobs.swapper import find_identity
 from stylswap.photo import Photo, from_array, list_photos, read_photo
 from stylswap.sheets import contact_sheet
 
 FloatArray = npt.NDArray[np.float64]
 
-MASK_PX: Final = 256  # side of the crop that masks are made from
 OPAQUE: Final = 0.9  # from this opacity on a pixel is the occluder's
 ABSENT: Final = 0.1  # up to this one it is the face's
 MOST_MOVED: Final = 8  # of 255, in any channel: nobody sees that such a pixel changed
@@ -71,15 +65,6 @@ class _Counts:
 
 
 @dataclass(frozen=True, eq=False)
-class _Swap:
-    """One face that was swapped: the result, its mask in the photo's pixels (H, W), and seconds by step."""
-
-    photo: Photo
-    mask: npt.NDArray[np.float32]
-    seconds: Mapping[str, float]
-
-
-@dataclass(frozen=True, eq=False)
 class OccluderReport:
     """What was measured.
 
@@ -97,65 +82,6 @@ class OccluderReport:
     milliseconds: Table
     num_faces: int
     sheet: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class _Crop:
-    """An occluded face and what the network makes of it, (3, S, S) each; the landmarks' mask and the opacity, (1, S, S) each."""
-
-    image: Tensor
-    output: Tensor
-    mask: Tensor
-    alpha: Tensor
-
-
-class _Bench:
-    """An identity and two ways to make masks."""
-
-    def __init__(self, identity: IdentityFile, parser: Segmenter, detector: FaceDetector) -> None:
-        self._identity = identity
-        self._renderer = StyleRenderer(network_of(identity))
-        self._segmenters = {"landmarks": PASTE_SEGMENTER, "parser": parser}
-        self._detector = detector
-
-    def landmarks(self, photo: Photo) -> FloatArray | None:
-        """The largest face's, (68, 2)."""
-        found = self._detector.detect(photo.rgb_u8())
-        return found[0].landmarks if found else None
-
-    def swap(self, photo: Photo, landmarks: FloatArray, way: str) -> _Swap:
-        """Swap one face; the mask is cut at `MASK_PX`, the network's crop at its own size, both over the same square."""
-        size, alignment = self._identity.size, self._identity.alignment
-        marks = [time.perf_counter()]
-        matrix = crop_from_photo(landmarks, self._identity.reference, model=alignment["model"], points=alignment["points"])
-        view_from_photo = resized(matrix, size, MASK_PX)
-        crop, view = cut_crop(photo, matrix, size), cut_crop(photo, view_from_photo, MASK_PX)
-        points = torch.from_numpy(transform_points(view_from_photo, landmarks)).float()
-        marks.append(time.perf_counter())
-        mask = self._segmenters[way].segment(view[None], points[None])[0]
-        marks.append(time.perf_counter())
-        output = self._renderer.render(FaceBatch(crop[None], points[None], torch.ones(1, 1, size, size))).images[0]
-        result = paste_crop(photo, output, mask, matrix, PasteOptions())
-        marks.append(time.perf_counter())
-        seconds = {"mask": marks[2] - marks[1], "whole_face": marks[3] - marks[0]}
-        return _Swap(result, _in_photo(photo, output, mask, matrix), seconds)
-
-    def alone(self, photo: Photo, landmarks: FloatArray, alpha: Tensor) -> _Crop:
-        """The network without masks and pasting; `alpha` is the occluder's opacity in the photo, (1, H, W)."""
-        size, alignment = self._identity.size, self._identity.alignment
-        matrix = crop_from_photo(landmarks, self._identity.reference, model=alignment["model"], points=alignment["points"])
-        crop, points = cut_crop(photo, matrix, size), torch.from_numpy(transform_points(matrix, landmarks)).float()
-        mask = self._segmenters["landmarks"].segment(crop[None], points[None])
-        output = self._renderer.render(FaceBatch(crop[None], points[None], mask)).images[0]
-        return _Crop(crop, output, mask[0], warp(alpha, matrix, (size, size)).clamp(0, 1))
-
-
-def _in_photo(photo: Photo, output: Tensor, mask: Tensor, matrix: FloatArray) -> npt.NDArray[np.float32]:
-    whole = np.zeros((photo.height, photo.width), np.float32)
-    place = place_crop(photo, output, mask, matrix)
-    if place is not None:
-        whole[place.rect.top : place.rect.bottom, place.rect.left : place.rect.right] = place.mask[0].numpy()
-    return whole
 
 
 def report_occluders(
@@ -203,7 +129,7 @@ def compare_masks(
     Raises:
         FaceSetError: If no face is found.
     """
-    bench = _Bench(identity, parser, detector or FaceDetector())
+    bench = OccluderBench(identity, parser, detector or FaceDetector())
     opened = [read_photo(path) for path in photos]
     faces = [(photo, landmarks) for photo in opened if (landmarks := bench.landmarks(photo)) is not None]
     if not faces:
@@ -229,7 +155,7 @@ def compare_masks(
     return OccluderReport(_unchanged(counts, kinds), _face(counts, kinds), _milliseconds(seconds), len(faces), sheet)
 
 
-def _measure(bench: _Bench, drawn: Occluded, landmarks: FloatArray, counts: Mapping[str, _Counts]) -> list[Photo]:
+def _measure(bench: OccluderBench, drawn: Occluded, landmarks: FloatArray, counts: Mapping[str, _Counts]) -> list[Photo]:
     """Swap one occluded photo in every way; returns it, and the results with the landmarks' mask and with the parser's."""
     photo = from_array((drawn.image * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
     alpha = drawn.alpha[0].numpy()
@@ -245,7 +171,7 @@ def _measure(bench: _Bench, drawn: Occluded, landmarks: FloatArray, counts: Mapp
     return [photo, swaps["landmarks"].photo, swaps["parser"].photo]
 
 
-def _tally(counts: _Counts, photo: Photo, alpha: npt.NDArray[np.float32], plain: _Swap, swap: _Swap) -> None:
+def _tally(counts: _Counts, photo: Photo, alpha: npt.NDArray[np.float32], plain: BenchSwap, swap: BenchSwap) -> None:
     """Add one photo's figures.
 
     Args:
@@ -262,7 +188,7 @@ def _tally(counts: _Counts, photo: Photo, alpha: npt.NDArray[np.float32], plain:
     counts.swapped += float(np.minimum(plain.mask, swap.mask)[beside].sum())
 
 
-def _tally_alone(counts: _Counts, crop: _Crop) -> None:
+def _tally_alone(counts: _Counts, crop: BenchCrop) -> None:
     """Add what the network left of one occluder: as in a photo's figures, but in pixels of the crop, and all of what it made."""
     output_u8, image_u8 = ((picture * 255).round().int() for picture in (crop.output, crop.image))
     moved = (output_u8 - image_u8).abs().amax(dim=0)

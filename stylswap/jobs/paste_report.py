@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylswap.data.prepare import cut_crop
-from stylswap.engines.style import StyleRenderer
+from stylswap.engines.rendering import StyleRenderer
 from stylswap.errors import FaceSetError
 from stylswap.faces.align import resized, scale_of, warp
 from stylswap.faces.batch import FaceBatch

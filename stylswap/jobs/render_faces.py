@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 
-from stylswap.engines.style import Rendered
+from stylswap.engines.rendering import Rendered
 from stylswap.errors import SettingsError, WeightsFileError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.parsing import WEIGHTS_NAME, Glasses, ParsedMasks, ParsingSegmenter

@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 
-from stylswap.engines.style import StyleRenderer
+from stylswap.engines.rendering import StyleRenderer
 from stylswap.errors import IdentityFileError, PhotoError, SettingsError, did_you_mean
 from stylswap.faces.detect import FaceDetector
 from stylswap.features.parsing import Glasses

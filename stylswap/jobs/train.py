@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from stylswap.data.faceset import FaceSet, RowBatch
-from stylswap.engines.style import StyleRenderer
+from stylswap.engines.rendering import StyleRenderer
 from stylswap.errors import FaceSetError, UsageError
 from stylswap.faces.align import reference_shape
 from stylswap.identity_file import IdentityFile

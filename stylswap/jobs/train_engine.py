@@ -15,7 +15,8 @@ from stylswap.data.faceset import FaceSet, RowBatch
 from stylswap.data.occluded_inputs import with_occluders
 from stylswap.engines.critic_size import check_critic_px, reduced
 from stylswap.engines.detail import DetailOptions
-from stylswap.engines.style import ContentOptions, Judges, StyleEngine, StyleOptions
+from stylswap.engines.style import Judges, StyleEngine
+from stylswap.engines.style_options import ContentOptions, StyleOptions
 from stylswap.errors import SettingsError, did_you_mean
 from stylswap.faces.landmarks import EYES, JAW, MOUTH, NUM_LANDMARKS
 from stylswap.features.landmarks import LandmarkCritic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,9 @@ LEAST_SQUARE = 1e-6
 """Floor of a patch's squared length. A cell of a normalised VGG has one of about C, so only patches of zeros meet the floor."""
 
 
+_NOT_SHOWN = 1e4  # taken off the score of a cell that shows no face; scores are cosines times a cell's length, about the root of C
+
+
 class _Matches(NamedTuple):
     """For each cell of the output the patch that it was matched with."""
 
@@ -25,7 +29,14 @@ class _Matches(NamedTuple):
 
 
 def patch_style(
-    output: Tensor, styles: Tensor, *, mask: Tensor | None = None, radius: int = 0, patch: int = 1, softness: float = 0.0
+    output: Tensor,
+    styles: Tensor,
+    *,
+    mask: Tensor | None = None,
+    shown: Tensor | None = None,
+    radius: int = 0,
+    patch: int = 1,
+    softness: float = 0.0,
 ) -> Tensor:
     """Cosine distance from each patch of the output to its best match among the style faces.
 
@@ -42,6 +53,8 @@ def patch_style(
             when each face lies in memory as channels_last.
         mask: Weight of each cell, (B, 1, H, W) in [0, 1]; None weighs all alike. It weighs patches by their centre; the cells
             within a patch count alike.
+        shown: How much of each cell of a style face is face, (B, N, 1, H, W) in [0, 1]. Where it is less than half (hair over the
+            forehead, a hand), the cell is no match, nor the patch around it; where no candidate is face, nothing is asked. None: all is.
         radius: How many cells away from (y, x), in each direction, a match may be.
         patch: Side of a patch in cells, odd.
         softness: Temperature of a soft minimum over all candidates; 0: the best match alone. Candidates that are further than some
@@ -61,11 +74,13 @@ def patch_style(
 
     Differs from the paper:
         Mean over weighted cells instead of a sum, so that one weight serves every resolution. The paper's search is radius 0 and
-        patch 1 and softness 0; others are ours.
+        patch 1 and softness 0; others are ours. So is `shown`: the paper draws the identity's hairline onto high foreheads.
     """
     sizes = check_shapes(output=(output, "B C H W"), styles=(styles, "B N C H W"))
     if mask is not None:
         check_shapes(output=(output, "B C H W"), mask=(mask, "B 1 H W"))
+    if shown is not None:
+        check_shapes(styles=(styles, "B N C H W"), shown=(shown, "B N 1 H W"))
     if sizes["N"] < 1:
         raise SettingsError(f"styles must hold at least one style face, got {tuple(styles.shape)}")
     if radius < 0:
@@ -75,10 +90,14 @@ def patch_style(
     if softness < 0 or (softness > 0 and patch != 1):
         raise SettingsError(f"softness must be 0 or more, and 0 for patches of more than one cell, got {softness} with patch {patch}")
     output = output.to(torch.promote_types(output.dtype, torch.float32))
+    hidden: Tensor | None = None
+    if shown is not None:
+        hidden = shown[:, :, 0] < 0.5  # (B, N, H, W)
+        mask = _with_candidates(~hidden, radius).to(output) * (1.0 if mask is None else mask)
     if softness > 0:
-        return mean_over_cells(_soft_minimum(output, styles, radius, softness), mask)
+        return mean_over_cells(_soft_minimum(output, styles, hidden, radius, softness), mask)
     with torch.no_grad():
-        matches = _find_matches(output, styles, radius, patch)
+        matches = _find_matches(output, styles, hidden, radius, patch)
     return mean_over_cells(1 - _cosine(output, styles, matches, patch), mask)
 
 
@@ -107,8 +126,7 @@ def choose_style_faces(landmarks: Tensor, style_landmarks: Tensor, count: int, *
     num_photos = check_shapes(landmarks=(landmarks, "B 68 2"), style_landmarks=(style_landmarks, "M 68 2"))["M"]
     if not 1 <= count <= num_photos:
         raise SettingsError(
-            f"count must be from 1 to the number of photos of the identity, {num_photos}, got {count}: "
-            f"lower count or give more photos"
+            f"count must be from 1 to the number of photos of the identity, {num_photos}, got {count}: lower count or give more photos"
         )
     squares = (landmarks[:, None] - style_landmarks[None]).square().sum(dim=-1)  # (B, M, 68)
     if point_weights is not None:
@@ -124,12 +142,18 @@ def _shifts(output: Tensor, radius: int) -> list[tuple[int, int]]:
     return [(dy, dx) for dy in range(-reach_y, reach_y + 1) for dx in range(-reach_x, reach_x + 1)]
 
 
-def _soft_minimum(output: Tensor, styles: Tensor, radius: int, softness: float) -> Tensor:
+def _with_candidates(shown: Tensor, radius: int) -> Tensor:
+    """Cells in whose window some style face shows a face: (B, N, H, W) -> (B, 1, H, W), both true or false."""
+    some = shown.any(dim=1, keepdim=True)
+    return F.max_pool2d(some.float(), 2 * radius + 1, stride=1, padding=radius) > 0 if radius else some
+
+
+def _soft_minimum(output: Tensor, styles: Tensor, hidden: Tensor | None, radius: int, softness: float) -> Tensor:
     """Distance of each cell to all candidates, weighed by how near they are: (B, H, W), with a gradient to the output."""
     lengths = output.square().sum(dim=1).clamp_min(LEAST_SQUARE).sqrt()  # (B, H, W)
     shifts, softened = _shifts(output, radius), []
-    for face, length, faces in zip(output, lengths, styles, strict=True):
-        scores = _scores(face, faces.to(face.dtype), shifts, 1).flatten(0, 1)  # (N K, H, W)
+    for index, (face, length, faces) in enumerate(zip(output, lengths, styles, strict=True)):
+        scores = _scores(face, faces.to(face.dtype), shifts, 1, None if hidden is None else hidden[index]).flatten(0, 1)  # (N K, H, W)
         outside = scores.isneginf()  # a shift that leaves the map; set to 0 first, for infinity has no gradient
         cosines = scores.masked_fill(outside, 0.0) / length
         shares = (cosines.detach().masked_fill(outside, -torch.inf) / softness).softmax(dim=0)
@@ -137,7 +161,7 @@ def _soft_minimum(output: Tensor, styles: Tensor, radius: int, softness: float) 
     return torch.stack(softened)
 
 
-def _find_matches(output: Tensor, styles: Tensor, radius: int, patch: int) -> _Matches:
+def _find_matches(output: Tensor, styles: Tensor, hidden: Tensor | None, radius: int, patch: int) -> _Matches:
     """Search the window of every cell in every style face."""
     height, width = output.shape[-2:]
     shifts = _shifts(output, radius)
@@ -146,8 +170,10 @@ def _find_matches(output: Tensor, styles: Tensor, radius: int, patch: int) -> _M
     last = styles[0].is_contiguous(memory_format=torch.channels_last)
     output = output.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)  # as the styles: one order
     best = []
-    for face, faces in zip(output, styles, strict=True):
-        scores = torch.cat([_scores(face, some.to(face.dtype), shifts, patch) for some in faces.split(chunk)])  # (N, K, H, W)
+    for index, (face, faces) in enumerate(zip(output, styles, strict=True)):
+        covers: Sequence[Tensor | None] = [None] * len(faces) if hidden is None else hidden[index].split(chunk)
+        parts = [_scores(face, some.to(face.dtype), shifts, patch, cover) for some, cover in zip(faces.split(chunk), covers, strict=False)]
+        scores = torch.cat(parts)  # (N, K, H, W)
         best.append(scores.flatten(0, 1).argmax(dim=0))  # (H, W)
     chosen = torch.stack(best)  # (B, H, W)
     shift = torch.tensor(shifts, device=output.device)[chosen % len(shifts)]  # (B, H, W, 2)
@@ -156,11 +182,11 @@ def _find_matches(output: Tensor, styles: Tensor, radius: int, patch: int) -> _M
     return _Matches(chosen // len(shifts), rows, columns)
 
 
-def _scores(face: Tensor, styles: Tensor, shifts: list[tuple[int, int]], patch: int) -> Tensor:
+def _scores(face: Tensor, styles: Tensor, shifts: list[tuple[int, int]], patch: int, hidden: Tensor | None = None) -> Tensor:
     """Dot products with the patches of `styles`, divided by the length of those: (C, H, W), (N, C, H, W) -> (N, K, H, W).
 
     The dot product of two patches is the sum over their cells of the dot products of cells, so k x k patches cost one box sum, and
-    no patch is ever laid out. A shift that leaves the map scores minus infinity.
+    no patch is ever laid out. A shift that leaves the map scores minus infinity; what is hidden, (N, H, W), much less than all else.
     """
     height, width = face.shape[-2:]
     lengths = _box_sum(styles.square().sum(dim=1), patch).clamp_min(LEAST_SQUARE).sqrt()  # (N, H, W)
@@ -171,6 +197,8 @@ def _scores(face: Tensor, styles: Tensor, shifts: list[tuple[int, int]], patch: 
         dots = face.new_zeros((len(styles), height, width))
         dots[here] = (face[here] * styles[there]).sum(dim=1)
         scores[:, index][here] = _box_sum(dots, patch)[here] / lengths[there]
+        if hidden is not None:
+            scores[:, index][here] -= _NOT_SHOWN * hidden[there]
     return scores
 
 

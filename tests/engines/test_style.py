@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylswap.data.faceset import FaceSet, RowBatch
-from stylswap.engines.style import TERMS, ContentOptions, Judges, StyleEngine, StyleOptions, StyleRenderer
+from stylswap.engines.style import TERMS, Judges, StyleEngine
+from stylswap.engines.style_options import ContentOptions, StyleOptions
 from stylswap.engines.style_pass import StylePass
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
@@ -151,11 +152,13 @@ def test_the_terms_are_those_of_the_losses(engine: StyleEngine, input_set: FaceS
         features, own = vgg(output, layers), vgg(batch.faces.images, layers)
         wanted = []
         for number, row in enumerate(ROWS):
-            styles = vgg(identity_set.faces(nearest(input_set, identity_set, row)).images, layers)
+            photos = identity_set.faces(nearest(input_set, identity_set, row))
+            styles = vgg(photos.images, layers)
             distances = []
             for layer in layers[:2]:
                 mask = F.interpolate(batch.faces.masks[number : number + 1], size=features[layer].shape[-2:], mode="area")
-                distances.append(patch_style(features[layer][number : number + 1], styles[layer][None], mask=mask))
+                shown = F.interpolate(photos.masks, size=features[layer].shape[-2:], mode="area")[None]
+                distances.append(patch_style(features[layer][number : number + 1], styles[layer][None], mask=mask, shown=shown))
             wanted.append(torch.stack(distances).mean())
     assert torch.allclose(terms["style"], torch.stack(wanted), rtol=2e-3)
     assert torch.allclose(terms["content"], (features["relu4_2"] - own["relu4_2"]).square().mean(dim=(1, 2, 3)), rtol=2e-3)
@@ -332,6 +335,35 @@ def test_recognisers_look_at_outputs_from_where_they_are_told(
     assert torch.equal(first, batch.faces.landmarks) == torch.equal(first, second) == (unsteady == 0.0)
 
 
+def test_the_landmark_critic_looks_at_output_and_input_in_the_same_cut(
+    critic: Watched, input_set: FaceSet, identity_set: FaceSet
+) -> None:
+    seen: list[Tensor] = []
+
+    def landmarks(images: Tensor) -> Tensor:
+        seen.append(images.detach())
+        return LANDMARKS(images)
+
+    still = network()  # gives back what it gets
+    engine = make(critic, input_set, identity_set, net=still, judges=judges(landmarks=landmarks), unsteady=0.1)
+    batch = input_set.batch(ROWS)
+    terms = engine.terms(batch, {"expression"})["expression"]
+    assert torch.allclose(terms, torch.zeros(3), atol=1e-9), "nothing moved"
+    first, second = seen
+    assert torch.equal(first, second)
+    assert not torch.allclose(first, batch.faces.images, atol=0.05)
+
+
+def test_style_faces_are_face_where_their_masks_say_so(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
+    chosen = nearest(input_set, identity_set, ROWS[0])
+    engine = make(critic, input_set, identity_set)
+    wanted = torch.cat([identity_set.faces([row]).masks for row in chosen])
+    assert torch.allclose(engine.style_masks(ROWS[0]), wanted, atol=1e-3)
+    nowhere = replace(identity_set, masks_u8=torch.zeros_like(identity_set.masks_u8))
+    blind = make(critic, input_set, nowhere)
+    assert blind.terms(input_set.batch(ROWS), {"style"})["style"].tolist() == [0.0] * 3
+
+
 def test_what_the_judges_see_in_the_inputs_is_computed_once(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
     seen: list[tuple[str, int]] = []
 
@@ -498,10 +530,11 @@ def test_features_count_more_where_the_options_say_so(
     areas = feature_areas(batch.faces.landmarks, 64)  # (B, 1, 16, 16), as relu3_1
     with torch.no_grad():
         features, own = vgg(net(batch.faces.images), layers)["relu3_1"], vgg(batch.faces.images, layers)["relu3_1"]
-        faces = [identity_set.faces(nearest(input_set, identity_set, row)).images for row in ROWS]
-        styles = torch.stack([vgg(images, layers)["relu3_1"] for images in faces])
+        faces = [identity_set.faces(nearest(input_set, identity_set, row)) for row in ROWS]
+        styles = torch.stack([vgg(photos.images, layers)["relu3_1"] for photos in faces])
+        shown = torch.stack([F.interpolate(photos.masks, size=(16, 16), mode="area") for photos in faces])
     mask = F.interpolate(batch.faces.masks, size=(16, 16), mode="area") * (1 + 4 * areas)
-    assert torch.allclose(terms["style"], patch_style(features, styles, mask=mask), rtol=2e-3)
+    assert torch.allclose(terms["style"], patch_style(features, styles, mask=mask, shown=shown), rtol=2e-3)
     assert torch.allclose(terms["content"], content(features, own, mask=1 - 0.5 * areas), rtol=2e-3)
 
 
@@ -614,26 +647,3 @@ def test_many_inputs_choose_as_a_few_do(critic: Watched, input_set: FaceSet, ide
     rows: Sequence[int] = (0, 299, 300, 599)
     wanted = few.terms(input_set.batch([0, 299 % 6, 6, 6 + 299 % 6]), {"style"})["style"]
     assert torch.allclose(engine.terms(many.batch(rows), {"style"})["style"], wanted)
-
-
-# ---- rendering
-
-
-def test_a_rendered_face_is_a_picture(input_set: FaceSet) -> None:
-    net = network(moved=True)
-    nn.init.constant_(net.get_submodule("to_change").bias, 0.9)
-    faces = input_set.faces([0, 1, 2])
-    images, masks = StyleRenderer(net.train()).render(faces)
-    assert net.training, "a network in training is left in training"
-    assert all(parameter.requires_grad for parameter in net.parameters())
-    assert masks is None
-    assert images.shape == faces.images.shape
-    assert images.is_contiguous()
-    assert not images.requires_grad
-    assert images.min() >= 0
-    assert images.max() == 1
-
-
-def test_an_untrained_network_renders_its_input(input_set: FaceSet) -> None:
-    faces = input_set.faces([0, 8])
-    assert torch.equal(StyleRenderer(network()).render(faces).images, faces.images)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from stylswap.data.faceset import FaceSet, RowBatch
 from stylswap.engines.critic_size import reduced, reduced_faces
 from stylswap.engines.detail import DetailOptions, window_corner, windows
-from stylswap.engines.style import DISCRIMINATOR_TERMS, TERMS, Judges, StyleEngine, StyleOptions
+from stylswap.engines.style import DISCRIMINATOR_TERMS, TERMS, Judges, StyleEngine
+from stylswap.engines.style_options import StyleOptions
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.lighting import LightingCritic
@@ -166,14 +167,15 @@ def test_style_is_that_of_reduced_photos(seen: Watched, input_set: FaceSet, iden
     batch = input_set.batch(ROWS)
     terms = engine.terms(batch, {"style"})
     for number, row in enumerate(ROWS):
-        photos = identity_set.faces(engine._styles_of[row].tolist()).images
-        parts = []
+        chosen = identity_set.faces(engine._styles_of[row].tolist())
+        photos, parts = chosen.images, []
         for layer in style.layers:
             with torch.no_grad():
                 output = engine.trained["network"](batch.faces.images[number : number + 1])
                 drawn, wanted = (seen.vgg(F.avg_pool2d(images, 2), (layer,))[layer] for images in (output, photos))
             mask = F.interpolate(batch.faces.masks[number : number + 1], size=drawn.shape[-2:], mode="area")
-            parts.append(patch_style(drawn, wanted[None], mask=mask))
+            shown = F.interpolate(F.avg_pool2d(chosen.masks, 2), size=drawn.shape[-2:], mode="area")[None]
+            parts.append(patch_style(drawn, wanted[None], mask=mask, shown=shown))
         torch.testing.assert_close(terms["style"][number], torch.cat(parts).mean(), rtol=2e-3, atol=0)
 
 

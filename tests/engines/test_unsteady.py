@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
-from stylswap.engines.unsteady import unsteady
+from stylswap.engines.unsteady import moved_images, moved_points, unsteady_cut
 from stylswap.errors import SettingsError, ShapeError
+
+
+def unsteady(landmarks: torch.Tensor, rows: Sequence[int], step: int, spread: float) -> torch.Tensor:
+    """Landmarks as they lie in the step's cut."""
+    return moved_points(landmarks, unsteady_cut(landmarks, rows, step, spread))
 
 
 def _points(faces: int) -> torch.Tensor:
@@ -15,7 +22,11 @@ def _points(faces: int) -> torch.Tensor:
 
 def test_zero_leaves_them() -> None:
     points = _points(2)
-    assert torch.equal(unsteady(points, (0, 1), 3, 0.0), points)
+    cut = unsteady_cut(points, (0, 1), 3, 0.0)
+    assert torch.allclose(cut, torch.eye(2, 3), atol=1e-5)
+    assert torch.allclose(moved_points(points, cut), points, atol=1e-4)
+    images = torch.rand(2, 3, 16, 16)
+    assert torch.allclose(moved_images(images, torch.eye(2, 3).expand(2, 2, 3)), images, atol=1e-5)
 
 
 def test_same_row_and_step_same_points() -> None:
@@ -60,3 +71,29 @@ def test_wrong_shape_refused() -> None:
 def test_wrong_spread_refused(spread: float) -> None:
     with pytest.raises(SettingsError, match="spread"):
         unsteady(torch.zeros(1, 68, 2), (0,), 0, spread)
+
+
+def test_images_move_as_points_do() -> None:
+    # A blot's centre of mass is where its point went.
+    points, at = _points(1), torch.tensor([[[40.0, 52.0]]])
+    rows, columns = torch.meshgrid(torch.arange(96.0), torch.arange(96.0), indexing="ij")
+    blot = torch.exp(-((columns - 40).square() + (rows - 52).square()) / 18)[None, None]
+    cut = unsteady_cut(points, (7,), 1, 0.2)
+    moved = moved_images(blot, cut)[0, 0]
+    centre = torch.stack([(moved * columns).sum(), (moved * rows).sum()]) / moved.sum()
+    assert torch.dist(centre, at[0, 0]) > 2, "else nothing was tested"
+    assert torch.allclose(centre, moved_points(at, cut)[0, 0], atol=0.05)
+
+
+def test_gradients_flow_through_moved_images() -> None:
+    images = torch.rand(1, 1, 12, 12, dtype=torch.float64, requires_grad=True)
+    cut = unsteady_cut(_points(1).double() / 8, (0,), 0, 0.1)
+    assert torch.autograd.gradcheck(lambda crops: moved_images(crops, cut), (images,))
+
+
+def test_moved_shapes_that_do_not_fit_are_refused() -> None:
+    cut = torch.eye(2, 3)[None]
+    with pytest.raises(ShapeError, match="points"):
+        moved_points(torch.zeros(2, 68, 2), cut)
+    with pytest.raises(ShapeError, match="images"):
+        moved_images(torch.zeros(1, 3, 8, 9), cut)

@@ -118,13 +118,15 @@ def test_sharpening_leaves_one_colour_and_keeps_the_mean() -> None:
 
 
 def test_sharpening_a_wave_by_hand() -> None:
-    # A Gaussian of standard deviation s takes exp(-2 (pi f s)^2) of a wave of f cycles a pixel; the unsharp mask adds SHARPEN of the rest.
+    # Weights w_k at k pixels leave sum(w_k cos(2 pi f k)) of a wave of f cycles a pixel; the unsharp mask adds SHARPEN of the rest.
     cycles = 0.25
+    weights = {k: math.exp(-0.5 * (k / SHARPEN_PX) ** 2) for k in range(-8, 9)}
+    left = sum(weight * math.cos(2 * math.pi * cycles * k) for k, weight in weights.items()) / sum(weights.values())
     wave = 0.1 * torch.cos(2 * math.pi * cycles * torch.arange(64))
     image = (0.5 + wave).expand(3, 64, 64)
-    gain = 1 + SHARPEN * (1 - math.exp(-2 * (math.pi * cycles * SHARPEN_PX) ** 2))
+    gain = 1 + SHARPEN * (1 - left)
     inner = slice(8, 56)
-    np.testing.assert_allclose(sharpened(image)[0, 32, inner] - 0.5, gain * wave[inner], atol=1e-3)  # the kernel ends at 3 px
+    np.testing.assert_allclose(sharpened(image)[0, 32, inner] - 0.5, gain * wave[inner], atol=1e-3)  # it ends at 3 of them
 
 
 def test_sharpening_stays_in_range_and_refuses_other_shapes() -> None:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from stylswap.data.prepare import cut_crop
-from stylswap.engines.style import Rendered
+from stylswap.engines.rendering import Rendered
 from stylswap.errors import FaceSetError
 from stylswap.faces.align import crop_from_photo, reference_shape, transform_points, warp
 from stylswap.faces.batch import Face, FaceBatch

@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylswap.engines.style import Rendered
+from stylswap.engines.rendering import Rendered
 from stylswap.errors import FaceSetError
 from stylswap.faces.batch import Face, FaceBatch
 from stylswap.faces.detect import FaceDetector
 from stylswap.identity_file import IdentityFile, read_identity_file
-from stylswap.jobs import occluder_report
-from stylswap.jobs.occluder_report import _Counts, _Crop, _Swap, _tally, _tally_alone, compare_masks
+from stylswap.jobs import occluder_bench
+from stylswap.jobs.occluder_bench import BenchCrop, BenchSwap
+from stylswap.jobs.occluder_report import _Counts, _tally, _tally_alone, compare_masks
 from stylswap.jobs.paste import PASTE_SEGMENTER
 from stylswap.photo import from_array
 
@@ -114,13 +115,13 @@ def test_tally_by_hand() -> None:
     plain = np.array([[0.1, 1, 1, 0], [1, 0.5, 1, 1]], np.float32)  # the last occluded pixel is not at risk
     parser = np.array([[0, 0, 1, 0], [0.5, 1, 1, 0]], np.float32)
     counts = _Counts()
-    _tally(counts, from_array(before), alpha, _Swap(from_array(before), plain, {}), _Swap(from_array(after), parser, {}))
+    _tally(counts, from_array(before), alpha, BenchSwap(from_array(before), plain, {}), BenchSwap(from_array(after), parser, {}))
     assert (counts.at_risk, counts.unchanged, counts.exact) == (3, 2, 1)
     assert counts.shares == [pytest.approx(2 / 3)]
     assert counts.face == 2.5  # 1 + 0.5 + 1: a half opaque pixel belongs to nobody
     assert counts.swapped == 1.0  # 0.5 + 0.5 + 0: never more than the landmarks' mask
     nowhere = np.zeros_like(plain)
-    _tally(counts, from_array(before), alpha, _Swap(from_array(before), nowhere, {}), _Swap(from_array(after), parser, {}))
+    _tally(counts, from_array(before), alpha, BenchSwap(from_array(before), nowhere, {}), BenchSwap(from_array(after), parser, {}))
     assert (counts.at_risk, len(counts.shares)) == (3, 1), "a photo without a pixel at risk has no share"
 
 
@@ -139,7 +140,7 @@ class Shifting:
 def test_a_network_that_does_next_to_nothing_leaves_all_alone(
     photos: list[Path], identity: IdentityFile, monkeypatch: pytest.MonkeyPatch, step: float, share: float
 ) -> None:
-    monkeypatch.setattr(occluder_report, "StyleRenderer", lambda network: Shifting(step))
+    monkeypatch.setattr(occluder_bench, "StyleRenderer", lambda network: Shifting(step))
     report = compare_masks(photos, identity, Nothing(), kinds=("mask",), detector=CleanOnly(2))
     assert [row["network_alone"] for row in report.unchanged.values()] == [share] * 3
 
@@ -152,8 +153,8 @@ def test_tally_of_the_network_alone_by_hand() -> None:
     alpha = torch.tensor([[[1, 0.95, 1, 0.91], [0, 0, 0.5, 0.9]]])
     mask = torch.tensor([[[0.1, 1, 1, 0], [1, 0.5, 1, 1]]])  # the last occluded pixel is not at risk
     counts = _Counts()
-    _tally_alone(counts, _Crop(image, output, mask, alpha))
+    _tally_alone(counts, BenchCrop(image, output, mask, alpha))
     assert (counts.at_risk, counts.unchanged, counts.exact) == (3, 2, 1)
     assert counts.shares == [pytest.approx(2 / 3)]
-    _tally_alone(counts, _Crop(image, output, torch.zeros_like(mask), alpha))
+    _tally_alone(counts, BenchCrop(image, output, torch.zeros_like(mask), alpha))
     assert (counts.at_risk, len(counts.shares)) == (3, 1)

@@ -46,7 +46,7 @@ def strong(tiny_identity: Path) -> Swapper:
 
     class Inverted:
         def render(self, faces):
-            from stylswap.engines.style import Rendered
+            from stylswap.engines.rendering import Rendered
 
             return Rendered(1 - faces.images)
 

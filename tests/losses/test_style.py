@@ -17,7 +17,9 @@ def features(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> 
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def plain_loop(output: Tensor, styles: Tensor, mask: Tensor | None, radius: int, patch: int) -> list[float]:
+def plain_loop(
+    output: Tensor, styles: Tensor, mask: Tensor | None, radius: int, patch: int, shown: Tensor | None = None
+) -> list[float]:
     """The definition, one number at a time."""
     batch, _, height, width = output.shape
     half = patch // 2
@@ -34,13 +36,15 @@ def plain_loop(output: Tensor, styles: Tensor, mask: Tensor | None, radius: int,
         for y, x in itertools.product(range(height), range(width)):
             own = patch_at(output[b], y, x)
             distances = []
-            for face, r, c in itertools.product(styles[b], range(y - radius, y + radius + 1), range(x - radius, x + radius + 1)):
-                if 0 <= r < height and 0 <= c < width:
-                    other = patch_at(face, r, c)
+            window = (range(y - radius, y + radius + 1), range(x - radius, x + radius + 1))
+            for n, r, c in itertools.product(range(styles.shape[1]), *window):
+                if 0 <= r < height and 0 <= c < width and (shown is None or float(shown[b, n, 0, r, c]) >= 0.5):
+                    other = patch_at(styles[b, n], r, c)
                     distances.append(1 - float(own @ other / (own.norm() * other.norm())))
             weight = 1.0 if mask is None else float(mask[b, 0, y, x])
-            total += weight * min(distances)
-            weights += weight
+            if distances:
+                total += weight * min(distances)
+                weights += weight
         means.append(total / weights)
     return means
 
@@ -74,6 +78,35 @@ def test_memory_layout_changes_nothing(radius: int, patch: int) -> None:
     for laid_out in (output, output.contiguous(memory_format=torch.channels_last)):
         for styles_laid_out in (styles, cells_last, styles.transpose(0, 1).contiguous().transpose(0, 1)):
             torch.testing.assert_close(patch_style(laid_out, styles_laid_out, radius=radius, patch=patch), expected)
+
+
+@pytest.mark.parametrize(("radius", "patch", "masked"), [(0, 1, False), (0, 1, True), (1, 1, True), (0, 3, False), (1, 3, True)])
+def test_what_is_no_face_is_no_match(radius: int, patch: int, masked: bool) -> None:
+    output, styles = features(2, 4, 5, 6), features(2, 3, 4, 5, 6, seed=1)
+    shown = (features(2, 3, 1, 5, 6, seed=2) > 0.4).float()
+    shown[1, :, :, :3] = 0.0  # in the upper rows of the second nothing is face at all
+    mask = features(2, 1, 5, 6, seed=3).sigmoid() if masked else None
+    found = patch_style(output, styles, mask=mask, shown=shown, radius=radius, patch=patch)
+    assert found.tolist() == pytest.approx(plain_loop(output, styles, mask, radius, patch, shown), abs=1e-5)
+    assert not torch.allclose(found, patch_style(output, styles, mask=mask, radius=radius, patch=patch))
+
+
+@pytest.mark.parametrize("softness", [0.0, 0.05])
+def test_where_no_style_face_is_face_nothing_is_asked(softness: float) -> None:
+    output = features(1, 4, 3, 3).requires_grad_()
+    shown = torch.zeros(1, 2, 1, 3, 3)
+    shown[:, :, :, 2] = 1.0
+    patch_style(output, features(1, 2, 4, 3, 3, seed=1), shown=shown, softness=softness).sum().backward()
+    assert output.grad is not None
+    assert bool((output.grad[:, :, :2] == 0).all())
+    assert bool((output.grad[:, :, 2] != 0).any())
+
+
+@pytest.mark.parametrize("softness", [0.0, 0.05])
+def test_all_shown_is_as_if_nobody_had_looked(softness: float) -> None:
+    output, styles = features(1, 4, 3, 3), features(1, 2, 4, 3, 3, seed=1)
+    seen = patch_style(output, styles, shown=torch.ones(1, 2, 1, 3, 3), softness=softness)
+    assert torch.equal(seen, patch_style(output, styles, softness=softness))
 
 
 def test_by_hand() -> None:
