@@ -42,6 +42,8 @@ DISCRIMINATOR_TERMS: Final = frozenset({"hinge"})
 
 # Inputs by which it is measured how far strangers lie from the identity, as a recogniser sees them.
 STRANGERS: Final = 64
+# Share of the crop, on each side, that the face parser does not look at (`FaceParser`): there a forehead may be hair.
+NOT_LOOKED_AT: Final = 1 / 12
 DISCRIMINATOR_BETAS: Final = (0.5, 0.99)
 
 # A face recogniser: (B, 3, S, S) and landmarks (B, 68, 2) -> (B, D) of unit length.
@@ -257,12 +259,15 @@ class StyleEngine:
 
     @torch.no_grad()
     def style_masks(self, row: int) -> Tensor:
-        """Where the style faces of one input show a face and nothing in front of it, (N, 1, s, s) in [0, 1]."""
+        """Where the style faces of one input surely show a face and nothing in front of it, (N, 1, s, s) in [0, 1]."""
         chosen = self._styles_of[row].tolist()
         for photo in chosen:
             if photo not in self._seen.masks:
                 seen = self._identity.batch([photo])
-                self._seen.masks[photo] = reduced((seen.faces.masks * (1.0 - seen.kept)).to(self.device), self.critic_px)[0].half()
+                shown = seen.faces.masks * (1.0 - seen.kept)
+                edge = round(shown.shape[-1] * NOT_LOOKED_AT)
+                inner = F.pad(shown[..., edge:-edge, edge:-edge], (edge,) * 4)
+                self._seen.masks[photo] = reduced(inner.to(self.device), self.critic_px)[0].half()
         return torch.stack([self._seen.masks[photo] for photo in chosen]).float()
 
     @torch.no_grad()

@@ -102,6 +102,19 @@ class StylePass:
         return feature_areas(self.small_faces.landmarks, self.small_faces.size).to(self._engine.device)
 
     @cached_property
+    def shown(self) -> Tensor:
+        """Where each of the chosen style faces is face, (B, N, 1, s, s)."""
+        return torch.stack([self._engine.style_masks(row) for row in self._rows])
+
+    @cached_property
+    def never_shown(self) -> Tensor:
+        """What of the faces no style face shows, (B, 1, S, S): a forehead that reaches beyond the identity's hairline."""
+        somewhere = self.shown.amax(dim=1)
+        if somewhere.shape[-1] != self._faces.size:
+            somewhere = F.interpolate(somewhere, size=self._faces.images.shape[-2:], mode="bilinear", align_corners=False)
+        return self.mask * (1.0 - somewhere)
+
+    @cached_property
     def _cut(self) -> Tensor:
         """How recognisers and landmark critic look at the faces this time, (B, 2, 3)."""
         return unsteady_cut(self.small_faces.landmarks, self._rows, self._step, self._engine.unsteady)
@@ -131,7 +144,6 @@ class StylePass:
         """Every cell should look like that cell of one of the identity's photos."""
         options = self._engine.style
         chosen = [self._engine.style_features(row) for row in self._rows]
-        faces = torch.stack([self._engine.style_masks(row) for row in self._rows])  # (B, N, 1, s, s)
         distances = []
         for layer in options.layers:
             features = self.features[layer]  # (B, C, H, W)
@@ -139,7 +151,7 @@ class StylePass:
             if options.features != 1.0:
                 mask = mask * (1.0 + (options.features - 1.0) * _reduced(self.areas, features))
             styles = torch.stack([face[layer] for face in chosen])  # (B, N, C, H, W)
-            shown = _reduced(faces.flatten(0, 1), features).unflatten(0, faces.shape[:2])
+            shown = _reduced(self.shown.flatten(0, 1), features).unflatten(0, self.shown.shape[:2])
             search = {"radius": options.radius, "patch": options.patch}
             distances.append(patch_style(features, styles, mask=mask, shown=shown, softness=options.softness, **search))
         return torch.stack(distances).mean(dim=0)
@@ -171,8 +183,8 @@ class StylePass:
 
     @property
     def keep(self) -> Tensor:
-        """What covers a face must stay."""
-        return keep(self.output, self._faces.images, self._kept)
+        """What covers a face must stay, and so must what nobody knows of the identity: hair would be drawn on a bald head."""
+        return keep(self.output, self._faces.images, self._kept + self.never_shown)
 
     @property
     def lighting(self) -> Tensor:

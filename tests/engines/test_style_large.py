@@ -14,6 +14,7 @@ from stylswap.engines.critic_size import reduced, reduced_faces
 from stylswap.engines.detail import DetailOptions, window_corner, windows
 from stylswap.engines.style import DISCRIMINATOR_TERMS, TERMS, Judges, StyleEngine
 from stylswap.engines.style_options import StyleOptions
+from stylswap.engines.style_pass import StylePass
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.lighting import LightingCritic
@@ -185,7 +186,9 @@ def test_pixels_count_at_full_resolution(engine: StyleEngine, input_set: FaceSet
     output = engine.trained["network"](batch.faces.images)
     torch.testing.assert_close(terms["smoothness"], smoothness(output))
     torch.testing.assert_close(terms["luminance"], luminance(output, batch.faces.images, mask=batch.faces.masks * 0.5))
-    torch.testing.assert_close(terms["keep"], keep(output, batch.faces.images, batch.kept))
+    never_shown = StylePass(engine, batch, ()).never_shown
+    assert never_shown.shape == batch.faces.masks.shape
+    torch.testing.assert_close(terms["keep"], keep(output, batch.faces.images, batch.kept + never_shown))
     assert engine.opponent()(output).shape[-1] == 8
 
 
