@@ -97,8 +97,8 @@ class WeightSettings(_Table):
 
     content: float = Field(0.3, ge=0)
     style: float = Field(80.0, ge=0)
-    identity: float = Field(12.0, ge=0)
-    residual: float = Field(6.0, ge=0)
+    identity: float = Field(16.0, ge=0)
+    residual: float = Field(8.0, ge=0)
     expression: float = Field(2000.0, ge=0)
     keep: float = Field(200.0, ge=0)
     lighting: float = Field(0.0, ge=0)
@@ -127,7 +127,10 @@ class LossSettings(_Table):
         description="face recognisers of the identity and residual terms; they cannot judge what they taught",
     )
     unsteady: float = Field(
-        0.08, ge=0, le=0.5, description="how differently recognisers look at a face from step to step (stylswap.engines.unsteady); 0: never"
+        0.08,
+        ge=0,
+        le=0.5,
+        description="how differently recognisers and landmark network look at a face from step to step; 0: never",
     )
     ramps: dict[str, Annotated[tuple[float, float, float], Strict(False)]] = Field(
         _RAMPS,

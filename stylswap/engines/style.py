@@ -132,7 +132,8 @@ class StyleEngine:
                 pixels. So their numbers mean the same at every size, and cost the same. Full resolution is for `detail` and the
                 discriminator.
             judges: The other networks, on the device.
-            unsteady: How differently recognisers look at the outputs from step to step, see `stylswap.engines.unsteady`.
+            unsteady: How differently recognisers and landmark critic look at the outputs from step to step, see
+                `stylswap.engines.unsteady`.
             cache_bytes: Memory for the inputs' features.
             device: Where everything runs.
 

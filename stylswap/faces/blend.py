@@ -31,9 +31,9 @@ from stylswap.shapes import check_shapes
 # about r / sqrt(PULL) pixels: some of the ramp's width, so hair and pores crossing the edge do not become stripes of colour.
 PULL = 4.0
 FIXED = 1e6  # from this pull on a pixel is given, not solved for
-# Width of the ramp over the square root of the mask's area. What lies under the ramp is half the input's person: at .12 final photos
-# have .05 less of the identity's likeness than at .06, and narrower ones gain little for a plainer edge.
-FEATHER = 0.06
+# Width of the ramp over the square root of the mask's area. What lies under the ramp is half the input's person: final photos lose .05 of
+# the identity's likeness from .06 to .12 and .02 from .03 to .06, and gain nothing below: docs/decisions/0024.
+FEATHER = 0.03
 
 
 def blend(photo: Tensor, patch: Tensor, mask: Tensor, *, method: str, screening: float = 0.0) -> Tensor:
