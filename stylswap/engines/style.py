@@ -266,9 +266,10 @@ class StyleEngine:
             if photo not in self._seen.masks:
                 seen = self._identity.batch([photo])
                 shown = seen.faces.masks * (1.0 - seen.kept)
-                edge = round(shown.shape[-1] * NOT_LOOKED_AT)
-                inner = F.pad(shown[..., edge:-edge, edge:-edge], (edge,) * 4)
-                self._seen.masks[photo] = reduced(inner.to(self.device), self.critic_px)[0].half()
+                if self._identity.kept_u8 is not None:  # the parser has looked at the photos
+                    edge = round(shown.shape[-1] * NOT_LOOKED_AT)
+                    shown = F.pad(shown[..., edge:-edge, edge:-edge], (edge,) * 4)
+                self._seen.masks[photo] = reduced(shown.to(self.device), self.critic_px)[0].half()
         return torch.stack([self._seen.masks[photo] for photo in chosen]).float()
 
     @torch.no_grad()

@@ -108,10 +108,13 @@ class StylePass:
 
     @cached_property
     def never_shown(self) -> Tensor:
-        """What of the faces no style face shows, (B, 1, S, S): a forehead that reaches beyond the identity's hairline."""
-        somewhere = self.shown.amax(dim=1)
-        if somewhere.shape[-1] != self._faces.size:
-            somewhere = F.interpolate(somewhere, size=self._faces.images.shape[-2:], mode="bilinear", align_corners=False)
+        """What of the faces no style face shows, (B, 1, S, S): a forehead that reaches beyond the identity's hairline.
+
+        Not mouth, eyes and brows: an identity that always wears dark glasses shows no eyes, and must not keep the input's for that.
+        """
+        size = self._faces.images.shape[-2:]
+        known = [self.shown.amax(dim=1), self.areas]  # (B, 1, s, s), (B, 1, s/4, s/4)
+        somewhere = torch.stack([F.interpolate(some, size=size, mode="bilinear", align_corners=False) for some in known]).amax(dim=0)
         return self.mask * (1.0 - somewhere)
 
     @cached_property

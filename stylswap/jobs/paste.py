@@ -33,7 +33,7 @@ class PasteOptions(JoinOptions):
     """How a crop goes into the photo.
 
     Attributes:
-        detail: ``"bands"`` sharpens the crop a little, see `sharpened`, and carries the photo's own fine detail over to faces that are
+        detail: ``"bands"`` sharpens the crop, see `sharpened`, and carries the photo's own fine detail over to faces that are
             larger than the crop, see `carry_detail`; ``"none"`` only enlarges.
         sharpen: False leaves the sharpening out of ``"bands"``, to see what the carried detail does alone.
     """

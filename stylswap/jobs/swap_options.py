@@ -18,7 +18,7 @@ class SwapOptions:
     Attributes:
         blend: ``"auto"`` feathers unless the seam would be plain, see `stylswap.faces.join`; else ``"poisson"``, ``"feather"``, ``"none"``.
         colour: ``"auto"`` likewise; else ``"balance"``, ``"skin"`` or ``"none"``; see `stylswap.faces.join`.
-        detail: ``"bands"`` sharpens the network's crop a little and carries over what the photo has that is finer; ``"none"`` leaves the
+        detail: ``"bands"`` sharpens the network's crop and carries over what the photo has that is finer; ``"none"`` leaves the
             face smooth.
         choice: Which faces of a photo.
         mask: What of a crop is face: ``"parsing"`` keeps what covers the face, ``"landmarks"`` does not look, ``"auto"`` parses where

@@ -1,4 +1,4 @@
-"""The term for what covers a face: it must stay as it is."""
+"""The term for what covers a face, or is known of no photo of the identity: it must stay as it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stylswap.shapes import check_shapes
 
 
 def keep(output: Tensor, input_: Tensor, kept: Tensor) -> Tensor:
-    """Mean squared difference of output and input where something covers the face.
+    """Mean squared difference of output and input where something must stay.
 
     Args:
         output: Output crops, (B, 3, S, S) RGB in [0, 1].

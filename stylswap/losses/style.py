@@ -54,7 +54,7 @@ def patch_style(
         mask: Weight of each cell, (B, 1, H, W) in [0, 1]; None weighs all alike. It weighs patches by their centre; the cells
             within a patch count alike.
         shown: How much of each cell of a style face is face, (B, N, 1, H, W) in [0, 1]. Where it is less than half (hair over the
-            forehead, a hand), the cell is no match, nor the patch around it; where no candidate is face, nothing is asked. None: all is.
+            forehead, a hand), the cell is no match, nor is a patch around it; where no candidate is face, nothing is asked. None: all is.
         radius: How many cells away from (y, x), in each direction, a match may be.
         patch: Side of a patch in cells, odd.
         softness: Temperature of a soft minimum over all candidates; 0: the best match alone. Candidates that are further than some

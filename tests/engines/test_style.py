@@ -116,13 +116,6 @@ def nearest(inputs: FaceSet, identity: FaceSet, row: int) -> list[int]:
     return list(np.argsort(distances, kind="stable")[:NUM_FACES])
 
 
-def sure(masks: Tensor) -> Tensor:
-    """Masks (N, 1, 64, 64) without what the face parser never looks at: a twelfth of the side, on each side."""
-    inner = torch.zeros_like(masks)
-    inner[..., 5:-5, 5:-5] = masks[..., 5:-5, 5:-5]
-    return inner
-
-
 # ---- values
 
 
@@ -164,7 +157,7 @@ def test_the_terms_are_those_of_the_losses(engine: StyleEngine, input_set: FaceS
             distances = []
             for layer in layers[:2]:
                 mask = F.interpolate(batch.faces.masks[number : number + 1], size=features[layer].shape[-2:], mode="area")
-                shown = F.interpolate(sure(photos.masks), size=features[layer].shape[-2:], mode="area")[None]
+                shown = F.interpolate(photos.masks, size=features[layer].shape[-2:], mode="area")[None]
                 distances.append(patch_style(features[layer][number : number + 1], styles[layer][None], mask=mask, shown=shown))
             wanted.append(torch.stack(distances).mean())
     assert torch.allclose(terms["style"], torch.stack(wanted), rtol=2e-3)
@@ -364,7 +357,7 @@ def test_the_landmark_critic_looks_at_output_and_input_in_the_same_cut(
 def test_style_faces_are_face_where_their_masks_say_so(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
     chosen = nearest(input_set, identity_set, ROWS[0])
     engine = make(critic, input_set, identity_set)
-    wanted = sure(torch.cat([identity_set.faces([row]).masks for row in chosen]))
+    wanted = torch.cat([identity_set.faces([row]).masks for row in chosen])
     assert torch.allclose(engine.style_masks(ROWS[0]), wanted, atol=1e-3)
     nowhere = replace(identity_set, masks_u8=torch.zeros_like(identity_set.masks_u8))
     blind = make(critic, input_set, nowhere)
@@ -522,23 +515,45 @@ def test_what_must_stay_is_the_keep_terms(critic: Watched, covered_set: FaceSet,
     engine = make(critic, covered_set, everywhere)
     gradient = slope(engine, covered_set.batch([0]), "keep")
     assert gradient[:, 40:, :32].abs().min() > 0
-    inner = slice(5, -5)  # beside it no photo is sure to show a face
-    assert gradient[:, 5:40, inner].abs().max() == gradient[:, inner, 32:-5].abs().max() == 0
+    assert gradient[:, :40].abs().max() == gradient[:, :, 32:].abs().max() == 0
     mirrored = slope(engine, covered_set.batch([6]), "keep")
-    assert mirrored[:, 40:, 32:].abs().min() > 0 == mirrored[:, inner, 5:32].abs().max()
+    assert mirrored[:, 40:, 32:].abs().min() > 0 == mirrored[:, :, :32].abs().max()
 
 
 def test_what_no_photo_shows_is_the_keep_terms(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
     below = identity_set.masks_u8.clone()
-    below[..., :24, :] = 0  # hair
+    below[..., :16, :] = 0  # hair
     engine = make(critic, input_set, replace(identity_set, masks_u8=below))
     batch = input_set.batch([0])
     pixels = StylePass(engine, batch, ()).never_shown
-    assert torch.equal(pixels[..., :24, :], batch.faces.masks[..., :24, :])
-    assert pixels[..., :24, :].max() > 0, "else nothing was tested"
+    top = (..., slice(0, 10), slice(None))  # above the brows
+    assert pixels[top].max() > 0, "else nothing was tested"
+    assert torch.allclose(pixels[top], batch.faces.masks[top], atol=0.05)
     output = engine.trained["network"](batch.faces.images)
     wanted = ((output - batch.faces.images).square().mean(1, keepdim=True) * pixels).sum() / pixels.sum()
     assert torch.allclose(engine.terms(batch, {"keep"})["keep"], wanted)
+
+
+def test_covered_eyes_of_the_identity_are_not_asked_of_the_input(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
+    nowhere = replace(identity_set, masks_u8=torch.zeros_like(identity_set.masks_u8))
+    batch = input_set.batch([0])
+    pixels = StylePass(make(critic, input_set, nowhere), batch, ()).never_shown
+    assert pixels.max() > 0.9
+    for eye in (slice(36, 42), slice(42, 48)):
+        across, down = batch.faces.landmarks[0, eye].mean(dim=0).round().int().tolist()
+        assert pixels[0, 0, down, across] < 0.25
+
+
+def test_where_the_parser_did_not_look_no_photo_is_sure_to_show_a_face(
+    critic: Watched, input_set: FaceSet, identity_set: FaceSet
+) -> None:
+    full = torch.full_like(identity_set.masks_u8, 255)
+    parsed = replace(identity_set, masks_u8=full, kept_u8=torch.zeros_like(full))
+    wanted = torch.zeros(NUM_FACES, 1, 64, 64)
+    wanted[..., 5:-5, 5:-5] = 1.0  # without a twelfth of the side
+    assert torch.equal(make(critic, input_set, parsed).style_masks(ROWS[0]), wanted)
+    unparsed = make(critic, input_set, replace(identity_set, masks_u8=full)).style_masks(ROWS[0])
+    assert torch.equal(unparsed, torch.ones_like(wanted))
 
 
 # ---- mouth, eyes and brows
@@ -555,7 +570,7 @@ def test_features_count_more_where_the_options_say_so(
         features, own = vgg(net(batch.faces.images), layers)["relu3_1"], vgg(batch.faces.images, layers)["relu3_1"]
         faces = [identity_set.faces(nearest(input_set, identity_set, row)) for row in ROWS]
         styles = torch.stack([vgg(photos.images, layers)["relu3_1"] for photos in faces])
-        shown = torch.stack([F.interpolate(sure(photos.masks), size=(16, 16), mode="area") for photos in faces])
+        shown = torch.stack([F.interpolate(photos.masks, size=(16, 16), mode="area") for photos in faces])
     mask = F.interpolate(batch.faces.masks, size=(16, 16), mode="area") * (1 + 4 * areas)
     assert torch.allclose(terms["style"], patch_style(features, styles, mask=mask, shown=shown), rtol=2e-3)
     assert torch.allclose(terms["content"], content(features, own, mask=1 - 0.5 * areas), rtol=2e-3)
