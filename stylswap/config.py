@@ -127,7 +127,7 @@ class LossSettings(_Table):
         description="face recognisers of the identity and residual terms; they cannot judge what they taught",
     )
     unsteady: float = Field(
-        0.08,
+        0.0,
         ge=0,
         le=0.5,
         description="how differently recognisers and landmark network look at a face from step to step; 0: never",
