@@ -20,6 +20,7 @@ from stylswap.engines.style_pass import StylePass
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.features.bank import Critic, FeatureBank
+from stylswap.features.parsing import BORDER_PARTS
 from stylswap.networks.discriminator import PatchDiscriminator
 
 TERMS: Final = frozenset(
@@ -42,8 +43,6 @@ DISCRIMINATOR_TERMS: Final = frozenset({"hinge"})
 
 # Inputs by which it is measured how far strangers lie from the identity, as a recogniser sees them.
 STRANGERS: Final = 64
-# Share of the crop, on each side, that the face parser does not look at (`FaceParser`): there a forehead may be hair.
-NOT_LOOKED_AT: Final = 1 / 12
 DISCRIMINATOR_BETAS: Final = (0.5, 0.99)
 
 # A face recogniser: (B, 3, S, S) and landmarks (B, 68, 2) -> (B, D) of unit length.
@@ -225,7 +224,7 @@ class StyleEngine:
 
     @torch.no_grad()
     def input_landmarks(self, rows: Sequence[int], faces: FaceBatch) -> Tensor:
-        """What the landmark critic sees in the inputs, (B, 68, 2)."""
+        """What the landmark critic sees in the inputs as they are, (B, 68, 2); computed once."""
         for place, row in enumerate(rows):
             if row not in self._seen.landmarks:
                 self._seen.landmarks[row] = self.find_landmarks(faces.images[place : place + 1])[0]
@@ -266,8 +265,8 @@ class StyleEngine:
             if photo not in self._seen.masks:
                 seen = self._identity.batch([photo])
                 shown = seen.faces.masks * (1.0 - seen.kept)
-                if self._identity.kept_u8 is not None:  # the parser has looked at the photos
-                    edge = round(shown.shape[-1] * NOT_LOOKED_AT)
+                if self._identity.kept_u8 is not None:  # parsed, but for the border: there a forehead may be hair
+                    edge = round(shown.shape[-1] / BORDER_PARTS)
                     shown = F.pad(shown[..., edge:-edge, edge:-edge], (edge,) * 4)
                 self._seen.masks[photo] = reduced(shown.to(self.device), self.critic_px)[0].half()
         return torch.stack([self._seen.masks[photo] for photo in chosen]).float()

@@ -45,6 +45,8 @@ FloatArray = npt.NDArray[np.float64]
 _MEAN: Final = (0.485, 0.456, 0.406)  # of ImageNet's colours, in [0, 1]
 _SPREAD: Final = (0.229, 0.224, 0.225)
 
+BORDER_PARTS: Final = 12
+"""On each side the parser does not look at one of so many parts of a crop, and continues the labels of the nearest pixels there."""
 _WORN: Final = 0.3  # share of these areas from which on glasses sit on the nose, not in the hair
 _RIM: Final = 0.024  # thickness of a strong rim, as a share of the crop's side
 _DARK_LENS: Final = 0.6  # of the skin's brightness; below it there is no eye to be seen
@@ -73,7 +75,9 @@ class FaceParser(nn.Module):
         if precision not in get_args(Precision):
             raise SettingsError(f"Unknown precision '{precision}'.{did_you_mean(precision, get_args(Precision))}")
         if border_px is None:
-            border_px = side // 12 if side % (12 * CELL_PX) == 0 and (side - side // 6) % SIDE_MULTIPLE == 0 else 0
+            border_px = side // BORDER_PARTS
+            if side % (BORDER_PARTS * CELL_PX) or (side - 2 * border_px) % SIDE_MULTIPLE:
+                border_px = 0
         looked_at = side - 2 * border_px
         if border_px < 0 or border_px % CELL_PX or looked_at < SIDE_MULTIPLE or looked_at % SIDE_MULTIPLE:
             expected = f"a border of {CELL_PX} px times n, and a side of {SIDE_MULTIPLE} px times n without the borders"

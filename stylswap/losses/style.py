@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,7 +14,6 @@ from stylswap.shapes import check_shapes
 
 LEAST_SQUARE = 1e-6
 """Floor of a patch's squared length. A cell of a normalised VGG has one of about C, so only patches of zeros meet the floor."""
-
 
 _NOT_SHOWN = 1e4  # taken off the score of a cell that shows no face; scores are cosines times a cell's length, about the root of C
 
@@ -90,9 +88,10 @@ def patch_style(
     if softness < 0 or (softness > 0 and patch != 1):
         raise SettingsError(f"softness must be 0 or more, and 0 for patches of more than one cell, got {softness} with patch {patch}")
     output = output.to(torch.promote_types(output.dtype, torch.float32))
-    hidden: Tensor | None = None
-    if shown is not None:
-        hidden = shown[:, :, 0] < 0.5  # (B, N, H, W)
+    if shown is None:
+        hidden = torch.zeros_like(styles[:, :, 0], dtype=torch.bool)  # (B, N, H, W)
+    else:
+        hidden = shown[:, :, 0] < 0.5
         mask = _with_candidates(~hidden, radius).to(output) * (1.0 if mask is None else mask)
     if softness > 0:
         return mean_over_cells(_soft_minimum(output, styles, hidden, radius, softness), mask)
@@ -148,12 +147,12 @@ def _with_candidates(shown: Tensor, radius: int) -> Tensor:
     return F.max_pool2d(some.float(), 2 * radius + 1, stride=1, padding=radius) > 0 if radius else some
 
 
-def _soft_minimum(output: Tensor, styles: Tensor, hidden: Tensor | None, radius: int, softness: float) -> Tensor:
+def _soft_minimum(output: Tensor, styles: Tensor, hidden: Tensor, radius: int, softness: float) -> Tensor:
     """Distance of each cell to all candidates, weighed by how near they are: (B, H, W), with a gradient to the output."""
     lengths = output.square().sum(dim=1).clamp_min(LEAST_SQUARE).sqrt()  # (B, H, W)
     shifts, softened = _shifts(output, radius), []
-    for index, (face, length, faces) in enumerate(zip(output, lengths, styles, strict=True)):
-        scores = _scores(face, faces.to(face.dtype), shifts, 1, None if hidden is None else hidden[index]).flatten(0, 1)  # (N K, H, W)
+    for face, length, faces, covered in zip(output, lengths, styles, hidden, strict=True):
+        scores = _scores(face, faces.to(face.dtype), shifts, 1, covered).flatten(0, 1)  # (N K, H, W)
         outside = scores.isneginf()  # a shift that leaves the map; set to 0 first, for infinity has no gradient
         cosines = scores.masked_fill(outside, 0.0) / length
         shares = (cosines.detach().masked_fill(outside, -torch.inf) / softness).softmax(dim=0)
@@ -161,7 +160,7 @@ def _soft_minimum(output: Tensor, styles: Tensor, hidden: Tensor | None, radius:
     return torch.stack(softened)
 
 
-def _find_matches(output: Tensor, styles: Tensor, hidden: Tensor | None, radius: int, patch: int) -> _Matches:
+def _find_matches(output: Tensor, styles: Tensor, hidden: Tensor, radius: int, patch: int) -> _Matches:
     """Search the window of every cell in every style face."""
     height, width = output.shape[-2:]
     shifts = _shifts(output, radius)
@@ -170,9 +169,9 @@ def _find_matches(output: Tensor, styles: Tensor, hidden: Tensor | None, radius:
     last = styles[0].is_contiguous(memory_format=torch.channels_last)
     output = output.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)  # as the styles: one order
     best = []
-    for index, (face, faces) in enumerate(zip(output, styles, strict=True)):
-        covers: Sequence[Tensor | None] = [None] * len(faces) if hidden is None else hidden[index].split(chunk)
-        parts = [_scores(face, some.to(face.dtype), shifts, patch, cover) for some, cover in zip(faces.split(chunk), covers, strict=False)]
+    for face, faces, covered in zip(output, styles, hidden, strict=True):
+        pairs = zip(faces.split(chunk), covered.split(chunk), strict=True)
+        parts = [_scores(face, some.to(face.dtype), shifts, patch, cover) for some, cover in pairs]
         scores = torch.cat(parts)  # (N, K, H, W)
         best.append(scores.flatten(0, 1).argmax(dim=0))  # (H, W)
     chosen = torch.stack(best)  # (B, H, W)
@@ -182,7 +181,7 @@ def _find_matches(output: Tensor, styles: Tensor, hidden: Tensor | None, radius:
     return _Matches(chosen // len(shifts), rows, columns)
 
 
-def _scores(face: Tensor, styles: Tensor, shifts: list[tuple[int, int]], patch: int, hidden: Tensor | None = None) -> Tensor:
+def _scores(face: Tensor, styles: Tensor, shifts: list[tuple[int, int]], patch: int, hidden: Tensor) -> Tensor:
     """Dot products with the patches of `styles`, divided by the length of those: (C, H, W), (N, C, H, W) -> (N, K, H, W).
 
     The dot product of two patches is the sum over their cells of the dot products of cells, so k x k patches cost one box sum, and
@@ -197,8 +196,7 @@ def _scores(face: Tensor, styles: Tensor, shifts: list[tuple[int, int]], patch: 
         dots = face.new_zeros((len(styles), height, width))
         dots[here] = (face[here] * styles[there]).sum(dim=1)
         scores[:, index][here] = _box_sum(dots, patch)[here] / lengths[there]
-        if hidden is not None:
-            scores[:, index][here] -= _NOT_SHOWN * hidden[there]
+        scores[:, index][here] -= _NOT_SHOWN * hidden[there]
     return scores
 
 

@@ -346,8 +346,9 @@ def test_searching_all_faces_in_one_step_finds_the_same() -> None:
     # accelerators are given all style faces at once, a CPU one after the other
     output, styles = features(5, 4, 6, seed=1), features(3, 5, 4, 6, seed=2)
     shifts = [(0, 0), (1, -1), (-1, 0)]
-    together = _scores(output, styles, shifts, 3)
-    torch.testing.assert_close(together, torch.cat([_scores(output, face[None], shifts, 3) for face in styles]))
+    hidden = torch.zeros(3, 4, 6, dtype=torch.bool)
+    together = _scores(output, styles, shifts, 3, hidden)
+    torch.testing.assert_close(together, torch.cat([_scores(output, face[None], shifts, 3, hidden[:1]) for face in styles]))
     assert together.shape == (3, 3, 4, 6)
     assert together[:, 1, -1].isneginf().all()  # one cell down from the last row
     assert together[:, 1, :, 0].isneginf().all()
