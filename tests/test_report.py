@@ -188,6 +188,13 @@ def test_terms_of_one_name_in_two_phases_keep_their_phase() -> None:
     assert [curve.name for curve in loss_curves(journal).curves] == ["g.fake", "d.fake", "total, weighted"]
 
 
+def test_a_weight_that_moved_has_a_curve() -> None:
+    held = [{**entry(step, style=2.0), "held": {"network.style": 40.0 * step}} for step in (2, 3)]
+    journal = [entry(1, style=2.0), *held]
+    assert loss_curves(journal).curves[-1] == Curve("weight of style", (2.0, 3.0), (80.0, 120.0))
+    assert [curve.name for curve in loss_curves(journal).curves] == ["style", "total, weighted", "weight of style"]
+
+
 def test_the_smooth_line_is_the_mean_around_each_value() -> None:
     values = tuple(float(number * number) for number in range(60))
     curve = Curve("c", tuple(map(float, range(60))), values)

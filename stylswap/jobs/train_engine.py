@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import numpy as np
@@ -101,10 +101,10 @@ def build_engine(
 
 
 def build_loop(engine: StyleEngine, settings: Settings) -> Loop:
-    """The loop, with weights, ramps and average.
+    """The loop, with weights, ramps, levels and average.
 
     Raises:
-        SettingsError: If a ramp names no term.
+        SettingsError: If a ramp or a level names no term.
         WeightError: If a weight or a ramp cannot be used.
     """
     loss = settings.loss
@@ -116,14 +116,24 @@ def build_loop(engine: StyleEngine, settings: Settings) -> Loop:
         begins = ramp.start if ramp.initial == 0 else 0.0  # it learns from the moment that anybody listens to it
         ramps["discriminator"] = {"hinge": Ramp(begins, begins)}
     averages = {"network": settings.training.average}
-    return Loop(engine, weights, gradient_norm=settings.training.gradient_norm, ramps=ramps, averages=averages)
+    levels = {"network": _levels(loss)}
+    return Loop(engine, weights, gradient_norm=settings.training.gradient_norm, ramps=ramps, averages=averages, levels=levels)
+
+
+def _check_terms(setting: str, names: Collection[str], weights: Mapping[str, float]) -> None:
+    for name in names:
+        if name not in weights:
+            raise SettingsError(f"{setting}: there is no term '{name}'.{did_you_mean(name, weights)}")
+
+
+def _levels(loss: LossSettings) -> dict[str, float]:
+    _check_terms("loss.hold", loss.hold, loss.weights.model_dump())
+    return {name: level for name, level in loss.hold.items() if level > 0}
 
 
 def _ramps(loss: LossSettings) -> dict[str, Ramp]:
     weights = loss.weights.model_dump()
-    for name in loss.ramps:
-        if name not in weights:
-            raise SettingsError(f"loss.ramps: there is no term '{name}'.{did_you_mean(name, weights)}")
+    _check_terms("loss.ramps", loss.ramps, weights)
     # A ramp of a term that is switched off is no wish for the term.
     return {name: Ramp(*ramp) for name, ramp in loss.ramps.items() if weights[name] > 0 or ramp[2] > 0}
 

@@ -75,14 +75,20 @@ def entries_that_count(journal: Entries) -> list[Mapping[str, Any]]:
 
 
 def loss_curves(journal: Entries) -> Curves:
-    """One curve for each loss term of a journal, unweighted, and one for the weighted total; what is no number is left out."""
+    """One curve for each loss term of a journal, unweighted, one for the weighted total, and one for each weight that moved to hold a term.
+
+    What is no number is left out.
+    """
     entries = entries_that_count(journal)
     names = list(dict.fromkeys(name for entry in entries for name in entry["terms"]))
     measured = {name: [(entry["step"], entry["terms"].get(name)) for entry in entries] for name in names}
     short = [name.split(".")[-1] for name in names]
     labels = short if len(set(short)) == len(names) else names
     curves = [_curve(label, measured[name]) for label, name in zip(labels, names, strict=True)]
-    return Curves((*curves, _curve("total, weighted", [(entry["step"], entry["total"]) for entry in entries])))
+    curves.append(_curve("total, weighted", [(entry["step"], entry["total"]) for entry in entries]))
+    held = dict.fromkeys(name for entry in entries for name in entry.get("held", {}))  # journals of 0.1 have none
+    weights = [(name, [(entry["step"], entry.get("held", {}).get(name)) for entry in entries]) for name in held]
+    return Curves((*curves, *(_curve(f"weight of {name.split('.')[-1]}", values) for name, values in weights)))
 
 
 def loss_section(journal: Entries) -> Section:
@@ -92,7 +98,8 @@ def loss_section(journal: Entries) -> Section:
     lines = f"thin the value of each step, thick the mean of the {window} steps around it" if window > 1 else "the value of each step"
     sentence = (
         f"One chart for each term, unweighted: {lines}. The number on the right is where the line ends. Lower is better "
-        "within one term; but adversarial and hinge are two sides of a game: a hinge near 2 says that nobody can tell outputs from photos."
+        "within one term; but adversarial and hinge are two sides of a game: a hinge near 2 says that nobody can tell outputs from photos. "
+        "A weight has a chart where it moves to hold its term at a level."
     )
     return Section("Losses", sentence, (charts,))
 

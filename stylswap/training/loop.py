@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from stylswap.errors import SettingsError, TrainingError, WeightError, did_you_mean
 from stylswap.losses.weigh import Ramp, check_ramps, check_weights, wanted, weigh, weights_at
 from stylswap.training.ema import Average
+from stylswap.training.hold import Hold
 
 MAX_BAD_STEPS = 10
 
@@ -76,6 +77,7 @@ class Tick(NamedTuple):
         total: Weighted sum over terms and phases.
         gradient_norm: Before clipping, of the last phase that had its turn.
         skipped: True when a loss or gradient was not a number and the weights were left alone.
+        held: Weight that each held term had, by phase and term.
     """
 
     step: int
@@ -85,6 +87,7 @@ class Tick(NamedTuple):
     total: float
     gradient_norm: float
     skipped: bool
+    held: dict[str, float]
 
 
 class Loop:
@@ -98,6 +101,7 @@ class Loop:
         gradient_norm: float,
         ramps: Mapping[str, Mapping[str, Ramp]] | None = None,
         averages: Mapping[str, float] | None = None,
+        levels: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         """Check all names before the first batch and make the optimisers.
 
@@ -107,18 +111,21 @@ class Loop:
             gradient_norm: Gradients are scaled down to this norm.
             ramps: For some phases, terms whose weight changes along the training.
             averages: For some modules of ``engine.trained``, the decay of a moving average of their weights; 0 keeps none. See `averaged`.
+            levels: For some phases, terms whose weight moves until the term stays at a level; see `stylswap.training.hold.Hold`. A ramp
+                of the same term multiplies.
 
         Raises:
-            WeightError: If a weight or a ramp names no term or no phase, or a term has no weight.
+            WeightError: If a weight, a ramp or a level names no term or no phase, a term has no weight, or a level is not positive.
             SettingsError: If an average is of no module, or its decay is outside [0, 1).
         """
-        ramps, averages = ramps or {}, averages or {}
-        _check_names(engine, weights, ramps, averages)
+        ramps, averages, levels = ramps or {}, averages or {}, levels or {}
+        _check_names(engine, weights, ramps, averages, levels)
         self.engine = engine
         self.step_number = 0
         self._weights = {phase.name: dict(weights[phase.name]) for phase in engine.phases}
         self._ramps = {phase.name: dict(ramps.get(phase.name, {})) for phase in engine.phases}
         self._averages = {name: Average(engine.trained[name], decay) for name, decay in averages.items() if decay != 0}
+        self._holds = {phase: {name: Hold(level) for name, level in terms.items()} for phase, terms in levels.items()}
         self._gradient_norm = gradient_norm
         self._optimisers = {phase.name: torch.optim.Adam(phase.parameters, lr=0.0, betas=phase.betas) for phase in engine.phases}
         self._bad_steps = 0
@@ -137,6 +144,7 @@ class Loop:
         """
         began = time.perf_counter()
         terms: dict[str, float] = {}
+        held: dict[str, float] = {}
         total, norm, skipped = 0.0, 0.0, False
         turns = {phase.name: weights_at(self._weights[phase.name], self._ramps[phase.name], progress) for phase in self.engine.phases}
         if not any(wanted(weights) for weights in turns.values()):
@@ -145,10 +153,15 @@ class Loop:
             weights = turns[phase.name]
             if not wanted(weights):
                 continue
+            holds = {name: hold for name, hold in self._holds.get(phase.name, {}).items() if weights[name] > 0}
+            weights |= {name: weights[name] * hold.factor for name, hold in holds.items()}
             weighed = weigh(phase.terms(batch, wanted(weights)), weights)
             norm, updated = self._update(phase, weighed.total, learning_rate)
             terms |= {f"{phase.name}.{name}": float(value) for name, value in weighed.values.items()}
             total += float(weighed.total.detach())
+            for name, hold in holds.items():
+                held[f"{phase.name}.{name}"] = weights[name]
+                hold.update(terms[f"{phase.name}.{name}"])
             skipped |= not updated
         self._bad_steps = self._bad_steps + 1 if skipped else 0
         if self._bad_steps >= MAX_BAD_STEPS:
@@ -159,7 +172,7 @@ class Loop:
         for average in self._averages.values():
             average.update(self.step_number)
         self.step_number += 1
-        return Tick(self.step_number, time.perf_counter() - began, learning_rate, terms, total, norm, skipped)
+        return Tick(self.step_number, time.perf_counter() - began, learning_rate, terms, total, norm, skipped, held)
 
     def _update(self, phase: PhaseLike, total: Tensor, learning_rate: float) -> tuple[float, bool]:
         optimiser = self._optimisers[phase.name]
@@ -192,11 +205,13 @@ class Loop:
                 tensors |= {f"optimiser.{phase}.{index}.{name}": value for name, value in moments.items()}
         for module, average in self._averages.items():
             tensors |= {f"average.{module}.{name}": value for name, value in average.state().items()}
+        for phase, holds in self._holds.items():
+            tensors |= {f"hold.{phase}.{name}": hold.state() for name, hold in holds.items()}
         tensors["step"] = torch.tensor(self.step_number)
         return tensors
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from a `state`. An average that the state lacks, because none was kept then, begins here.
+        """Go on from a `state`. An average or a held weight that the state lacks, because there was none then, begins here.
 
         Raises:
             TrainingError: If the tensors belong to another engine.
@@ -209,6 +224,10 @@ class Loop:
             self._load_moments(phase, tensors)
         for name, average in self._averages.items():
             average.load_state(_below(f"average.{name}.", tensors) or self.engine.trained[name].state_dict())
+        for owner, holds in self._holds.items():
+            for name, state in _below(f"hold.{owner}.", tensors).items():
+                if name in holds:
+                    holds[name].load_state(state)
         self.step_number = int(tensors["step"])
 
     def _load_moments(self, phase: PhaseLike, tensors: Mapping[str, Tensor]) -> None:
@@ -228,10 +247,14 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _check_names(
-    engine: Engine, weights: Mapping[str, Mapping[str, float]], ramps: Mapping[str, Mapping[str, Ramp]], averages: Mapping[str, float]
+    engine: Engine,
+    weights: Mapping[str, Mapping[str, float]],
+    ramps: Mapping[str, Mapping[str, Ramp]],
+    averages: Mapping[str, float],
+    levels: Mapping[str, Mapping[str, float]],
 ) -> None:
     phases = [phase.name for phase in engine.phases]
-    for name in (*weights, *ramps):
+    for name in (*weights, *ramps, *levels):
         if name not in phases:
             raise WeightError(f"the engine has no phase '{name}'.{did_you_mean(name, phases)}")
     for name in averages:
@@ -240,3 +263,6 @@ def _check_names(
     for phase in engine.phases:
         check_weights(weights.get(phase.name, {}), engine.term_names[phase.name], owner=phase.name)
         check_ramps(ramps.get(phase.name, {}), engine.term_names[phase.name], owner=phase.name)
+        for name in levels.get(phase.name, {}):
+            if name not in engine.term_names[phase.name]:
+                raise WeightError(f"{phase.name} has no term '{name}' to hold.{did_you_mean(name, engine.term_names[phase.name])}")

@@ -185,6 +185,23 @@ def test_ramps_that_cannot_be_are_refused(make: Make) -> None:
         build_loop(*make("loss.ramps.smoothness=[0.6, 0.2, 0]"))
 
 
+def test_terms_are_held_where_the_settings_say(make: Make, input_set: FaceSet) -> None:
+    weights = ["loss.weights.expression=2", "loss.weights.luminance=1"]
+    for levels, held in (
+        ([], {"network.expression"}),
+        (["loss.hold.luminance=0.001"], {"network.expression", "network.luminance"}),
+        (["loss.hold.expression=0"], set()),
+        (["loss.hold.style=0.001"], {"network.expression"}),  # it is off
+    ):
+        loop = build_loop(*make(*weights, *levels))
+        assert loop.step(input_set.batch((0, 1)), 1e-5).held.keys() == held
+
+
+def test_a_level_of_no_term_is_refused(make: Make) -> None:
+    with pytest.raises(SettingsError, match=r"loss.hold: there is no term 'expresion'.* Did you mean 'expression'"):
+        build_loop(*make("loss.hold.expresion=0.001"))
+
+
 # ---- faces
 
 
