@@ -96,9 +96,9 @@ class WeightSettings(_Table):
     """Weights of the loss terms; 0 switches a term, and whatever only it needs, off."""
 
     content: float = Field(0.3, ge=0)
-    style: float = Field(80.0, ge=0)
-    identity: float = Field(20.0, ge=0)
-    residual: float = Field(10.0, ge=0)
+    style: float = Field(100.0, ge=0)
+    identity: float = Field(16.0, ge=0)
+    residual: float = Field(8.0, ge=0)
     expression: float = Field(2000.0, ge=0)
     keep: float = Field(200.0, ge=0)
     lighting: float = Field(0.0, ge=0)
@@ -110,7 +110,6 @@ class WeightSettings(_Table):
 
 
 _RAMPS = {"adversarial": (0.4, 0.6, 0.0)}
-_HOLD = {"expression": 0.00062}
 
 
 class LossSettings(_Table):
@@ -128,7 +127,7 @@ class LossSettings(_Table):
         description="face recognisers of the identity and residual terms; they cannot judge what they taught",
     )
     unsteady: float = Field(
-        0.0,
+        0.1,
         ge=0,
         le=0.5,
         description="how differently recognisers and landmark network look at a face from step to step; 0: never",
@@ -138,17 +137,12 @@ class LossSettings(_Table):
         description="terms whose weight changes: share of the training where it begins to, share where it is whole, weight before",
     )
 
-    hold: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        _HOLD,
-        description="terms that stay at a level: their weight moves, up to four times up or down, until they do; 0: the weight stays",
+    inner: float = Field(
+        0.03,
+        ge=0,
+        description="distance of the inner landmarks to the input's, over that between the eyes, at which the weight of the expression "
+        "term holds them: it moves, up to four times up or down; 0: the weight stays",
     )
-
-    @field_validator("hold")
-    @classmethod
-    def _with_default_levels(cls, hold: dict[str, float]) -> dict[str, float]:
-        # As with ramps; 0 takes a default one away.
-        return {**_HOLD, **hold}
-
     @field_validator("ramps")
     @classmethod
     def _with_defaults(cls, ramps: dict[str, tuple[float, float, float]]) -> dict[str, tuple[float, float, float]]:
@@ -159,7 +153,7 @@ class LossSettings(_Table):
 class TrainingSettings(_Table):
     """Optimisation."""
 
-    steps: PositiveInt = Field(2500, description="steps of a full training; --minutes replaces it by a time budget")
+    steps: PositiveInt = Field(2000, description="steps of a full training; --minutes replaces it by a time budget")
     batch_size: PositiveInt = 4
     learning_rate: PositiveFloat = 1e-3
     final_learning_rate: PositiveFloat = 1e-4

@@ -188,11 +188,12 @@ def test_terms_of_one_name_in_two_phases_keep_their_phase() -> None:
     assert [curve.name for curve in loss_curves(journal).curves] == ["g.fake", "d.fake", "total, weighted"]
 
 
-def test_a_weight_that_moved_has_a_curve() -> None:
-    held = [{**entry(step, style=2.0), "held": {"network.style": 40.0 * step}} for step in (2, 3)]
-    journal = [entry(1, style=2.0), *held]
-    assert loss_curves(journal).curves[-1] == Curve("weight of style", (2.0, 3.0), (80.0, 120.0))
-    assert [curve.name for curve in loss_curves(journal).curves] == ["style", "total, weighted", "weight of style"]
+def test_a_held_term_has_curves_of_its_weight_and_of_what_is_held() -> None:
+    held = [{**entry(step, style=2.0), "held": {"network.style": [40.0 * step, 0.1 * step]}} for step in (2, 3)]
+    curves = loss_curves([entry(1, style=2.0), *held]).curves
+    assert [curve.name for curve in curves] == ["style", "total, weighted", "weight of style", "style, held"]
+    assert curves[2] == Curve("weight of style", (2.0, 3.0), (80.0, 120.0))
+    assert curves[3].values == pytest.approx((0.2, 0.3))
 
 
 def test_the_smooth_line_is_the_mean_around_each_value() -> None:

@@ -149,7 +149,7 @@ class StyleEngine:
         if not 1 <= self.detail.num_faces <= style.num_faces:
             raise SettingsError(f"detail.num_faces must be from 1 to the {style.num_faces} style faces, got {self.detail.num_faces}")
         self._judges = judges or Judges()
-        self._identity, self._inputs = identity, inputs
+        self._identity, self.inputs = identity, inputs
         weights = None if style.point_weights is None else torch.tensor(style.point_weights)
         self._styles_of = choose_rows(inputs, identity, style.num_faces, point_weights=weights, copies=style.copies)
         if style.copies > 1:
@@ -182,6 +182,12 @@ class StyleEngine:
         terms: dict[str, Tensor] = {name: getattr(forward, name) for name in sorted(names)}
         self._drawn = (batch, forward.output.detach())
         return terms
+
+    @torch.no_grad()
+    def pasted(self, batch: RowBatch) -> Tensor:
+        """What the network's turn drew of a batch, in front of what stays, (B, 3, S, S); drawn anew if that was another batch."""
+        drawn = self._drawn[1] if self._drawn is not None and self._drawn[0] is batch else None
+        return StylePass(self, batch, (), drawn).pasted
 
     def discriminator_terms(self, batch: RowBatch, names: Collection[str]) -> dict[str, Tensor]:
         """The discriminator's turn. It follows the network's, and judges what that drew a moment ago."""
@@ -233,11 +239,11 @@ class StyleEngine:
     @torch.no_grad()
     def input_faces(self, rows: Sequence[int]) -> list[Tensor]:
         """Whom each recogniser sees in the photos of the inputs, (B, D)."""
-        names = [self._inputs.names[row % len(self._inputs)] for row in rows]
+        names = [self.inputs.names[row % len(self.inputs)] for row in rows]
         for name in names:
             if name not in self._seen.faces:
-                photo = [self._inputs.names.index(name)]  # the first of its rows is the photo itself
-                self._seen.faces[name] = [self._described(teacher.recognise, self._inputs, photo)[0] for teacher in self.teachers]
+                photo = [self.inputs.names.index(name)]  # the first of its rows is the photo itself
+                self._seen.faces[name] = [self._described(teacher.recognise, self.inputs, photo)[0] for teacher in self.teachers]
         return [torch.stack([self._seen.faces[name][number] for name in names]) for number in range(len(self.teachers))]
 
     def real_faces(self, rows: Sequence[int], faces: FaceBatch, mask: Tensor) -> tuple[Tensor, Tensor]:

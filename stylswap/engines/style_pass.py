@@ -12,7 +12,7 @@ from torch import Tensor
 from stylswap.data.faceset import RowBatch
 from stylswap.engines.critic_size import reduced, reduced_faces
 from stylswap.engines.detail import window_corner, windows
-from stylswap.engines.unsteady import moved_images, moved_points, unsteady_cut
+from stylswap.engines.unsteady import moved_images, moved_points, sometimes_mirrored, unsteady_cut
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
 from stylswap.faces.segment import feature_areas
@@ -119,7 +119,7 @@ class StylePass:
 
     @cached_property
     def _cut(self) -> Tensor:
-        """How recognisers and landmark critic look at the faces this time, (B, 2, 3)."""
+        """How the landmark critic looks at the faces this time, (B, 2, 3)."""
         return unsteady_cut(self.small_faces.landmarks, self._rows, self._step, self._engine.unsteady)
 
     @cached_property
@@ -127,8 +127,11 @@ class StylePass:
         """What each recogniser sees in the pasted faces, (B, D)."""
         if not self._engine.teachers:
             raise SettingsError("the identity or residual term is wanted, but the engine has no face recogniser")
-        landmarks = moved_points(self.small_faces.landmarks, self._cut)
-        return [teacher.recognise(self.small_pasted, landmarks) for teacher in self._engine.teachers]
+        images, landmarks, spread = self.small_pasted, self.small_faces.landmarks, self._engine.unsteady
+        if spread > 0:
+            images, landmarks = sometimes_mirrored(images, landmarks, self._rows, self._step)
+            landmarks = moved_points(landmarks, unsteady_cut(landmarks, self._rows, self._step, spread))
+        return [teacher.recognise(images, landmarks) for teacher in self._engine.teachers]
 
     @property
     def content(self) -> Tensor:

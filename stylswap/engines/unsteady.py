@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylswap.errors import SettingsError
+from stylswap.faces.landmarks import MIRROR
 from stylswap.shapes import check_shapes
 
 _STREAM: Final = 68  # apart from other numbers that are drawn by row and step
+_MIRROR_STREAM: Final = 69
 
 
 def unsteady_cut(landmarks: Tensor, rows: Sequence[int], step: int, spread: float) -> Tensor:
@@ -54,6 +56,31 @@ def unsteady_cut(landmarks: Tensor, rows: Sequence[int], step: int, spread: floa
     linear = torch.stack([torch.stack([along, -across], dim=1), torch.stack([across, along], dim=1)], dim=1)  # (B, 2, 2)
     shift = torch.stack([right, down], dim=1) * radius[:, None] + centre - (linear @ centre[:, :, None])[:, :, 0]
     return torch.cat([linear, shift[:, :, None]], dim=2)
+
+
+def sometimes_mirrored(images: Tensor, landmarks: Tensor, rows: Sequence[int], step: int) -> tuple[Tensor, Tensor]:
+    """Half of the faces as in a mirror: a person stays the same, and nearly all of what pleases one network by accident does not.
+
+    By row and step alone.
+
+    Args:
+        images: (B, 3, S, S); gradients flow to them.
+        landmarks: (B, 68, 2) in pixels.
+        rows: Of the faces in their set, B numbers.
+        step: Of the training.
+
+    Returns:
+        Images and landmarks, as they came or both mirrored, the points under the names that they have then.
+
+    Raises:
+        ShapeError: If B differs.
+    """
+    side = check_shapes(images=(images, "B C S S"), landmarks=(landmarks, "B 68 2"))["S"]
+    chosen = torch.tensor([bool(np.random.default_rng((_MIRROR_STREAM, row, step)).integers(2)) for row in rows], device=images.device)
+    mirrored = landmarks[:, torch.from_numpy(MIRROR)].clone()
+    mirrored[..., 0] = (side - 1) - mirrored[..., 0]
+    chosen_points = torch.where(chosen[:, None, None], mirrored, landmarks)
+    return torch.where(chosen[:, None, None, None], images.flip(3), images), chosen_points
 
 
 def moved_points(points: Tensor, cut: Tensor) -> Tensor:

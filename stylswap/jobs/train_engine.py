@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -24,10 +24,12 @@ from stylswap.features.lighting import LightingCritic
 from stylswap.features.recogniser import Recogniser
 from stylswap.features.vgg import VGG
 from stylswap.jobs.device import pick_precision
+from stylswap.jobs.inner_distance import InnerDistance
 from stylswap.jobs.start import freeze_base, start_from
 from stylswap.losses.weigh import Ramp
 from stylswap.networks import SwapNetwork, build_network
 from stylswap.networks.discriminator import build_discriminator
+from stylswap.training.hold import Level
 from stylswap.training.loop import Loop
 
 GIB: Final = 2**30
@@ -104,7 +106,7 @@ def build_loop(engine: StyleEngine, settings: Settings) -> Loop:
     """The loop, with weights, ramps, levels and average.
 
     Raises:
-        SettingsError: If a ramp or a level names no term.
+        SettingsError: If a ramp names no term.
         WeightError: If a weight or a ramp cannot be used.
     """
     loss = settings.loss
@@ -116,34 +118,32 @@ def build_loop(engine: StyleEngine, settings: Settings) -> Loop:
         begins = ramp.start if ramp.initial == 0 else 0.0  # it learns from the moment that anybody listens to it
         ramps["discriminator"] = {"hinge": Ramp(begins, begins)}
     averages = {"network": settings.training.average}
-    levels = {"network": _levels(loss)}
+    held = loss.inner > 0 and "expression" in _wanted(loss)
+    levels = {"network": {"expression": Level(loss.inner, InnerDistance(engine))}} if held else {}
     return Loop(engine, weights, gradient_norm=settings.training.gradient_norm, ramps=ramps, averages=averages, levels=levels)
-
-
-def _check_terms(setting: str, names: Collection[str], weights: Mapping[str, float]) -> None:
-    for name in names:
-        if name not in weights:
-            raise SettingsError(f"{setting}: there is no term '{name}'.{did_you_mean(name, weights)}")
-
-
-def _levels(loss: LossSettings) -> dict[str, float]:
-    _check_terms("loss.hold", loss.hold, loss.weights.model_dump())
-    return {name: level for name, level in loss.hold.items() if level > 0}
 
 
 def _ramps(loss: LossSettings) -> dict[str, Ramp]:
     weights = loss.weights.model_dump()
-    _check_terms("loss.ramps", loss.ramps, weights)
+    for name in loss.ramps:
+        if name not in weights:
+            raise SettingsError(f"loss.ramps: there is no term '{name}'.{did_you_mean(name, weights)}")
     # A ramp of a term that is switched off is no wish for the term.
     return {name: Ramp(*ramp) for name, ramp in loss.ramps.items() if weights[name] > 0 or ramp[2] > 0}
 
 
+def _wanted(loss: LossSettings) -> frozenset[str]:
+    """The terms that have a weight at some time."""
+    ramps = _ramps(loss)
+    begin = {name for name, ramp in ramps.items() if ramp.initial > 0}
+    return frozenset(begin | {name for name, weight in loss.weights.model_dump().items() if weight > 0})
+
+
 def _judges(settings: Settings, device: torch.device, *, lit: bool) -> Judges:
     loss = settings.loss
-    ramps = _ramps(loss)
 
     def wanted(*names: str) -> bool:
-        return any(getattr(loss.weights, name) > 0 or (name in ramps and ramps[name].initial > 0) for name in names)
+        return not _wanted(loss).isdisjoint(names)
 
     return Judges(
         light=LightingCritic.load(device=device) if lit or wanted("lighting") else None,

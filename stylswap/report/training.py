@@ -75,9 +75,9 @@ def entries_that_count(journal: Entries) -> list[Mapping[str, Any]]:
 
 
 def loss_curves(journal: Entries) -> Curves:
-    """One curve for each loss term of a journal, unweighted, one for the weighted total, and one for each weight that moved to hold a term.
+    """One curve for each loss term of a journal, unweighted, one for the weighted total, and two for each held term.
 
-    What is no number is left out.
+    These are its weight, and what is to stay at a level. What is no number is left out.
     """
     entries = entries_that_count(journal)
     names = list(dict.fromkeys(name for entry in entries for name in entry["terms"]))
@@ -86,9 +86,12 @@ def loss_curves(journal: Entries) -> Curves:
     labels = short if len(set(short)) == len(names) else names
     curves = [_curve(label, measured[name]) for label, name in zip(labels, names, strict=True)]
     curves.append(_curve("total, weighted", [(entry["step"], entry["total"]) for entry in entries]))
-    held = dict.fromkeys(name for entry in entries for name in entry.get("held", {}))  # journals of 0.1 have none
-    weights = [(name, [(entry["step"], entry.get("held", {}).get(name)) for entry in entries]) for name in held]
-    return Curves((*curves, *(_curve(f"weight of {name.split('.')[-1]}", values) for name, values in weights)))
+    for name in dict.fromkeys(name for entry in entries for name in entry.get("held", {})):  # journals of 0.1 have none
+        held = [(entry["step"], *entry.get("held", {}).get(name, (None, None))) for entry in entries]
+        label = name.split(".")[-1]
+        curves.append(_curve(f"weight of {label}", [(step, weight) for step, weight, _ in held]))
+        curves.append(_curve(f"{label}, held", [(step, measured) for step, _, measured in held]))
+    return Curves(tuple(curves))
 
 
 def loss_section(journal: Entries) -> Section:
@@ -99,7 +102,7 @@ def loss_section(journal: Entries) -> Section:
     sentence = (
         f"One chart for each term, unweighted: {lines}. The number on the right is where the line ends. Lower is better "
         "within one term; but adversarial and hinge are two sides of a game: a hinge near 2 says that nobody can tell outputs from photos. "
-        "A weight has a chart where it moves to hold its term at a level."
+        "A held term has a chart of its weight, which moves, and of what is to stay at its level."
     )
     return Section("Losses", sentence, (charts,))
 

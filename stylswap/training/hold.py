@@ -1,32 +1,46 @@
-"""A weight that moves until its term stays at a level."""
+"""A weight that moves until what its term is for stays at a level."""
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
 
 from stylswap.errors import TrainingError, WeightError
 
-# A term at twice its level, or at nothing, moves the logarithm of its weight by so much a step: a factor of e takes 50 steps.
-GAIN: Final = 0.02
-# Of the running mean of the term; a batch has few faces, and one laugh among them is no trend.
-DECAY: Final = 0.95
+# A mean of twice the level, or of nothing, moves the logarithm of its weight by so much a step: a factor of e takes 20 steps.
+GAIN: Final = 0.05
+# Of the running mean; a batch has few faces, and one laugh among them is no trend.
+DECAY: Final = 0.98
 # A level that cannot be had must not drown the other terms, nor one that is had for nothing switch the term off.
 FURTHEST: Final = 4.0
 
 
+class Level(NamedTuple):
+    """What a term is to be held at.
+
+    Attributes:
+        value: The level, in the unit of what is measured.
+        measure: Gives the number to be held from the batch, after the phase's turn; None: the term itself. A term is often only the
+            nearest thing with a gradient to what is wanted, and what is wanted can be measured.
+    """
+
+    value: float
+    measure: Callable[[Any], float] | None = None
+
+
 class Hold:
-    """Says by what to multiply the weight of one term, so that the term's running mean stays at a level.
+    """Says by what to multiply the weight of one term, so that a running mean stays at a level.
 
     Terms of a weighted sum find their own balance for each training: one identity ends with landmarks better than anybody needs and too
     little likeness, another the other way round, under the same weights. A held term becomes a condition, and all that is left over goes
     to the others.
 
     Attributes:
-        level: The value of the term, unweighted.
+        level: Of what is measured.
 
     Reference:
         rezende2018 (GECO): a multiplier that moves by the exponential of how far a moving average misses its condition.
@@ -53,7 +67,7 @@ class Hold:
         return math.exp(self._log)
 
     def update(self, value: float) -> None:
-        """Hear the term's value in the step that was just taken; one that is no finite number is passed over."""
+        """Hear what was measured in the step that was just taken; what is no finite number is passed over."""
         if not math.isfinite(value):
             return
         self._mean = value if self._mean is None else DECAY * self._mean + (1.0 - DECAY) * value

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from stylswap.errors import SettingsError, TrainingError, WeightError, did_you_mean
 from stylswap.losses.weigh import Ramp, check_ramps, check_weights, wanted, weigh, weights_at
 from stylswap.training.ema import Average
-from stylswap.training.hold import Hold
+from stylswap.training.hold import Hold, Level
 
 MAX_BAD_STEPS = 10
 
@@ -66,6 +66,18 @@ class Engine(Protocol):
         ...
 
 
+class Held(NamedTuple):
+    """A held term in one step.
+
+    Attributes:
+        weight: That it had.
+        measured: What is to stay at the level.
+    """
+
+    weight: float
+    measured: float
+
+
 class Tick(NamedTuple):
     """What one step did.
 
@@ -77,7 +89,7 @@ class Tick(NamedTuple):
         total: Weighted sum over terms and phases.
         gradient_norm: Before clipping, of the last phase that had its turn.
         skipped: True when a loss or gradient was not a number and the weights were left alone.
-        held: Weight that each held term had, by phase and term.
+        held: Of each held term, by phase and term.
     """
 
     step: int
@@ -87,7 +99,7 @@ class Tick(NamedTuple):
     total: float
     gradient_norm: float
     skipped: bool
-    held: dict[str, float]
+    held: dict[str, Held]
 
 
 class Loop:
@@ -101,7 +113,7 @@ class Loop:
         gradient_norm: float,
         ramps: Mapping[str, Mapping[str, Ramp]] | None = None,
         averages: Mapping[str, float] | None = None,
-        levels: Mapping[str, Mapping[str, float]] | None = None,
+        levels: Mapping[str, Mapping[str, Level]] | None = None,
     ) -> None:
         """Check all names before the first batch and make the optimisers.
 
@@ -111,8 +123,8 @@ class Loop:
             gradient_norm: Gradients are scaled down to this norm.
             ramps: For some phases, terms whose weight changes along the training.
             averages: For some modules of ``engine.trained``, the decay of a moving average of their weights; 0 keeps none. See `averaged`.
-            levels: For some phases, terms whose weight moves until the term stays at a level; see `stylswap.training.hold.Hold`. A ramp
-                of the same term multiplies.
+            levels: For some phases, terms whose weight moves until they, or what is measured for them, stay at a level; see
+                `stylswap.training.hold`. A ramp of the same term multiplies.
 
         Raises:
             WeightError: If a weight, a ramp or a level names no term or no phase, a term has no weight, or a level is not positive.
@@ -125,7 +137,8 @@ class Loop:
         self._weights = {phase.name: dict(weights[phase.name]) for phase in engine.phases}
         self._ramps = {phase.name: dict(ramps.get(phase.name, {})) for phase in engine.phases}
         self._averages = {name: Average(engine.trained[name], decay) for name, decay in averages.items() if decay != 0}
-        self._holds = {phase: {name: Hold(level) for name, level in terms.items()} for phase, terms in levels.items()}
+        self._levels = levels
+        self._holds = {phase: {name: Hold(level.value) for name, level in terms.items()} for phase, terms in levels.items()}
         self._gradient_norm = gradient_norm
         self._optimisers = {phase.name: torch.optim.Adam(phase.parameters, lr=0.0, betas=phase.betas) for phase in engine.phases}
         self._bad_steps = 0
@@ -144,7 +157,7 @@ class Loop:
         """
         began = time.perf_counter()
         terms: dict[str, float] = {}
-        held: dict[str, float] = {}
+        held: dict[str, Held] = {}
         total, norm, skipped = 0.0, 0.0, False
         turns = {phase.name: weights_at(self._weights[phase.name], self._ramps[phase.name], progress) for phase in self.engine.phases}
         if not any(wanted(weights) for weights in turns.values()):
@@ -160,8 +173,10 @@ class Loop:
             terms |= {f"{phase.name}.{name}": float(value) for name, value in weighed.values.items()}
             total += float(weighed.total.detach())
             for name, hold in holds.items():
-                held[f"{phase.name}.{name}"] = weights[name]
-                hold.update(terms[f"{phase.name}.{name}"])
+                measure = self._levels[phase.name][name].measure
+                value = terms[f"{phase.name}.{name}"] if measure is None else measure(batch)
+                held[f"{phase.name}.{name}"] = Held(weights[name], value)
+                hold.update(value)
             skipped |= not updated
         self._bad_steps = self._bad_steps + 1 if skipped else 0
         if self._bad_steps >= MAX_BAD_STEPS:
@@ -251,7 +266,7 @@ def _check_names(
     weights: Mapping[str, Mapping[str, float]],
     ramps: Mapping[str, Mapping[str, Ramp]],
     averages: Mapping[str, float],
-    levels: Mapping[str, Mapping[str, float]],
+    levels: Mapping[str, Mapping[str, Level]],
 ) -> None:
     phases = [phase.name for phase in engine.phases]
     for name in (*weights, *ramps, *levels):

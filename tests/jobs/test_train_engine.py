@@ -16,6 +16,7 @@ from stylswap.features.lighting import LightingCritic
 from stylswap.features.recogniser import Recogniser
 from stylswap.features.vgg import VGG
 from stylswap.jobs import train_engine
+from stylswap.jobs.inner_distance import InnerDistance
 from stylswap.jobs.train_engine import batches_of, build_engine, build_loop, build_networks, training_inputs
 from stylswap.losses.weigh import Ramp
 from stylswap.networks import SwapNetwork
@@ -185,21 +186,23 @@ def test_ramps_that_cannot_be_are_refused(make: Make) -> None:
         build_loop(*make("loss.ramps.smoothness=[0.6, 0.2, 0]"))
 
 
-def test_terms_are_held_where_the_settings_say(make: Make, input_set: FaceSet) -> None:
-    weights = ["loss.weights.expression=2", "loss.weights.luminance=1"]
-    for levels, held in (
-        ([], {"network.expression"}),
-        (["loss.hold.luminance=0.001"], {"network.expression", "network.luminance"}),
-        (["loss.hold.expression=0"], set()),
-        (["loss.hold.style=0.001"], {"network.expression"}),  # it is off
+def test_landmarks_are_held_where_the_settings_say(make: Make, input_set: FaceSet) -> None:
+    on = ["loss.weights.expression=2", "loss.inner=0.02"]
+    for overrides, held in (
+        (on, {"network.expression"}),
+        ([*on, "loss.inner=0"], set()),
+        (["loss.inner=0.02"], set()),  # the term is off
     ):
-        loop = build_loop(*make(*weights, *levels))
+        loop = build_loop(*make(*overrides))
         assert loop.step(input_set.batch((0, 1)), 1e-5).held.keys() == held
 
 
-def test_a_level_of_no_term_is_refused(make: Make) -> None:
-    with pytest.raises(SettingsError, match=r"loss.hold: there is no term 'expresion'.* Did you mean 'expression'"):
-        build_loop(*make("loss.hold.expresion=0.001"))
+def test_what_is_held_is_what_the_predictor_sees(make: Make, input_set: FaceSet) -> None:
+    engine, settings = make("loss.weights.expression=2", "loss.inner=0.02")
+    batch = input_set.batch((0, 1))
+    held = build_loop(engine, settings).step(batch, 0.0).held["network.expression"]
+    assert held.weight == 2
+    assert held.measured == InnerDistance(engine)(batch)
 
 
 # ---- faces

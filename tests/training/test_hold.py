@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from stylswap.errors import TrainingError, WeightError
-from stylswap.training.hold import FURTHEST, GAIN, Hold
-from stylswap.training.loop import Loop
+from stylswap.training.hold import FURTHEST, GAIN, Hold, Level
+from stylswap.training.loop import Held, Loop
 from tests.training.conftest import ToyEngine, conv_batch, conv_engine
 
 
@@ -96,7 +96,7 @@ class Tug(ToyEngine):
 def tug(weight: float, level: float | None) -> float:
     """Where w comes to rest."""
     engine = Tug()
-    levels = None if level is None else {"network": {"small": level}}
+    levels = None if level is None else {"network": {"small": Level(level)}}
     loop = Loop(engine, {"network": {"fit": 1.0, "small": weight}}, gradient_norm=1e9, levels=levels)
     for step in range(500):
         loop.step((torch.ones(4, 1), torch.ones(4, 1)), 0.02 if step < 300 else 0.005)
@@ -115,17 +115,32 @@ def test_a_level_out_of_reach_ends_at_four_times_the_weight() -> None:
 
 
 def test_the_tick_says_the_weight_that_the_step_had() -> None:
-    loop = Loop(Tug(), {"network": {"fit": 1.0, "small": 0.5}}, gradient_norm=1.0, levels={"network": {"small": 0.125}})
+    loop = Loop(Tug(), {"network": {"fit": 1.0, "small": 0.5}}, gradient_norm=1.0, levels={"network": {"small": Level(0.125)}})
     batch = (torch.ones(4, 1), torch.ones(4, 1))
     first, second = loop.step(batch, 0.0), loop.step(batch, 0.0)
-    assert first.held == {"network.small": 0.5}
+    assert first.held == {"network.small": Held(0.5, 0.25)}
     assert first.total == pytest.approx(0.25 + 0.5 * 0.25)
-    assert second.held["network.small"] == pytest.approx(0.5 * math.exp(GAIN))
-    assert second.total == pytest.approx(0.25 + second.held["network.small"] * 0.25)
+    assert second.held["network.small"] == pytest.approx((0.5 * math.exp(GAIN), 0.25))
+    assert second.total == pytest.approx(0.25 + second.held["network.small"].weight * 0.25)
+
+
+def test_what_is_wanted_may_be_measured_instead_of_the_term() -> None:
+    def distance_from_one(batch: tuple[torch.Tensor, torch.Tensor]) -> float:
+        assert batch is given
+        return float((engine.network(batch[0]) - batch[1]).detach().abs().mean())
+
+    engine, given = Tug(), (torch.ones(4, 1), torch.ones(4, 1))
+    levels = {"network": {"fit": Level(0.3, distance_from_one)}}
+    loop = Loop(engine, {"network": {"fit": 1.0, "small": 1.0}}, gradient_norm=1e9, levels=levels)
+    for step in range(500):
+        tick = loop.step(given, 0.02 if step < 300 else 0.005)
+    assert tick.held["network.fit"].measured == pytest.approx(0.3, abs=0.01)
+    assert tick.terms["network.fit"] == pytest.approx(0.09, abs=0.01)
+    assert tick.held["network.fit"].weight == pytest.approx(0.7 / 0.3, rel=0.05), "(1 - w) weight = w"
 
 
 def test_a_term_without_a_weight_is_not_held() -> None:
-    loop = Loop(Tug(), {"network": {"fit": 1.0, "small": 0.0}}, gradient_norm=1.0, levels={"network": {"small": 0.1}})
+    loop = Loop(Tug(), {"network": {"fit": 1.0, "small": 0.0}}, gradient_norm=1.0, levels={"network": {"small": Level(0.1)}})
     tick = loop.step((torch.ones(4, 1), torch.ones(4, 1)), 0.1)
     assert tick.held == {}
     assert tick.terms.keys() == {"network.fit"}
@@ -134,18 +149,18 @@ def test_a_term_without_a_weight_is_not_held() -> None:
 @pytest.mark.parametrize(
     ("levels", "said"),
     [
-        ({"network": {"smal": 0.1}}, r"network has no term 'smal' to hold\. Did you mean 'small'"),
-        ({"netwrok": {"small": 0.1}}, r"no phase 'netwrok'\. Did you mean 'network'"),
-        ({"network": {"small": -0.1}}, "held at a positive level"),
+        ({"network": {"smal": Level(0.1)}}, r"network has no term 'smal' to hold\. Did you mean 'small'"),
+        ({"netwrok": {"small": Level(0.1)}}, r"no phase 'netwrok'\. Did you mean 'network'"),
+        ({"network": {"small": Level(-0.1)}}, "held at a positive level"),
     ],
 )
-def test_levels_of_the_loop_are_checked(levels: dict[str, dict[str, float]], said: str) -> None:
+def test_levels_of_the_loop_are_checked(levels: dict[str, dict[str, Level]], said: str) -> None:
     with pytest.raises(WeightError, match=said):
         Loop(Tug(), {"network": {"fit": 1.0, "small": 0.1}}, gradient_norm=1.0, levels=levels)
 
 
 def make(levels: bool) -> Loop:
-    held = {"network": {"fit": 0.01}} if levels else None
+    held = {"network": {"fit": Level(0.01)}} if levels else None
     return Loop(conv_engine(), {"network": {"fit": 1.0, "small": 0.5}}, gradient_norm=1.0, levels=held)
 
 
