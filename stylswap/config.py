@@ -130,7 +130,8 @@ class LossSettings(_Table):
         0.1,
         ge=0,
         le=0.5,
-        description="how differently recognisers and landmark network look at a face from step to step; 0: never",
+        description="how differently recognisers and landmark network look at a face from step to step, recognisers in a mirror, too; "
+        "0: never",
     )
     ramps: dict[str, Annotated[tuple[float, float, float], Strict(False)]] = Field(
         _RAMPS,

@@ -335,6 +335,27 @@ def test_recognisers_look_at_outputs_from_where_they_are_told(
     assert torch.equal(first, batch.faces.landmarks) == torch.equal(first, second) == (unsteady == 0.0)
 
 
+@pytest.mark.parametrize("unsteady", [0.0, 0.1])
+def test_recognisers_see_half_of_the_faces_mirrored(critic: Watched, input_set: FaceSet, identity_set: FaceSet, unsteady: float) -> None:
+    seen: list[Tensor] = []
+
+    def recognise(images: Tensor, landmarks: Tensor) -> Tensor:
+        seen.append(images.detach())
+        return F.normalize(F.adaptive_avg_pool2d(images, 4).flatten(1), dim=1)
+
+    engine = make(critic, input_set, identity_set, judges=judges(recognisers=[recognise]), unsteady=unsteady)
+    batch = input_set.batch(ROWS)
+    seen.clear()
+    for step in range(8):
+        engine.terms(replace(batch, step=step), {"identity"})
+    pasted = engine.pasted(batch)
+    mirrored = [torch.equal(image, one.flip(2)) for images in seen for image, one in zip(images, pasted, strict=True)]
+    plain = [torch.equal(image, one) for images in seen for image, one in zip(images, pasted, strict=True)]
+    assert all(one != other for one, other in zip(mirrored, plain, strict=True))
+    assert any(mirrored) == (unsteady > 0)
+    assert any(plain)
+
+
 def test_the_landmark_critic_looks_at_output_and_input_in_the_same_cut(
     critic: Watched, input_set: FaceSet, identity_set: FaceSet
 ) -> None:

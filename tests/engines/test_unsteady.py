@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from stylswap.engines.unsteady import moved_images, moved_points, unsteady_cut
+from stylswap.engines.unsteady import moved_images, moved_points, sometimes_mirrored, unsteady_cut
 from stylswap.errors import SettingsError, ShapeError
+from stylswap.faces.landmarks import mirror_landmarks
 
 
 def unsteady(landmarks: torch.Tensor, rows: Sequence[int], step: int, spread: float) -> torch.Tensor:
@@ -97,3 +98,40 @@ def test_moved_shapes_that_do_not_fit_are_refused() -> None:
         moved_points(torch.zeros(2, 68, 2), cut)
     with pytest.raises(ShapeError, match="images"):
         moved_images(torch.zeros(1, 3, 8, 9), cut)
+
+
+# ---- mirrors
+
+
+def _sometimes(steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """One face in many steps: image and points as they came, and what came out, by step."""
+    image, points = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0)), _points(1)
+    out = [sometimes_mirrored(image, points, (5,), step) for step in range(steps)]
+    return image, points, torch.cat([images for images, _ in out]), torch.cat([landmarks for _, landmarks in out])
+
+
+def test_half_of_the_faces_are_mirrored_and_the_others_are_as_they_came() -> None:
+    image, points, images, landmarks = _sometimes(200)
+    mirrored = torch.from_numpy(mirror_landmarks(points.numpy(), 96))
+    flipped = torch.tensor([bool(torch.equal(one, image[0].flip(2))) for one in images])
+    assert 70 < int(flipped.sum()) < 130
+    assert torch.equal(images[~flipped], image.expand(200, -1, -1, -1)[~flipped])
+    assert torch.equal(landmarks, torch.where(flipped[:, None, None], mirrored, points))
+
+
+def test_by_row_and_step_alone() -> None:
+    images, points = torch.rand(8, 3, 96, 96), _points(8)
+    whole = sometimes_mirrored(images, points, range(8), 3)[1]
+    assert torch.equal(sometimes_mirrored(images[5:], points[5:], range(5, 8), 3)[1], whole[5:])
+    assert not torch.equal(sometimes_mirrored(images, points, range(8), 4)[1], whole)
+
+
+def test_gradients_find_their_pixels() -> None:
+    images = torch.rand(4, 3, 8, 8, dtype=torch.float64, requires_grad=True)
+    weights = torch.rand(4, 3, 8, 8, dtype=torch.float64)
+    out, points = sometimes_mirrored(images, _points(4).double(), range(4), 0)
+    (out * weights).sum().backward()
+    flipped = (points != _points(4)).flatten(1).any(1)
+    assert 0 < int(flipped.sum()) < 4
+    assert images.grad is not None
+    assert torch.equal(images.grad, torch.where(flipped[:, None, None, None], weights.flip(3), weights))
