@@ -84,6 +84,12 @@ class ContentSettings(_Table):
     features_weight: float = Field(1.0, ge=0, description="weight of the cells at mouth, eyes and brows (paper: 1)")
 
 
+class ExpressionSettings(_Table):
+    """The expression term."""
+
+    mouth_weight: float = Field(2.0, ge=0, description="weight of the mouth's points; the others have 1")
+
+
 class DetailSettings(_Table):
     """The style loss in a window at full resolution."""
 
@@ -118,6 +124,7 @@ class LossSettings(_Table):
     weights: WeightSettings = WeightSettings()
     style: StyleSettings = StyleSettings()
     content: ContentSettings = ContentSettings()
+    expression: ExpressionSettings = ExpressionSettings()
     detail: DetailSettings = DetailSettings()
     critic_px: PositiveInt = Field(128, description="side to which larger crops are reduced for critics, recognisers and landmarks")
     recognisers: tuple[str, ...] = Field(

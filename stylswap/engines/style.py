@@ -15,7 +15,7 @@ from stylswap.engines.critic_size import check_critic_px, reduced, reduced_faces
 from stylswap.engines.detail import Corner, DetailOptions, windows
 from stylswap.engines.phase import Phase
 from stylswap.engines.style_faces import choose_rows, lit_alike
-from stylswap.engines.style_options import ContentOptions, StyleOptions
+from stylswap.engines.style_options import ContentOptions, ExpressionOptions, StyleOptions
 from stylswap.engines.style_pass import StylePass
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
@@ -110,6 +110,7 @@ class StyleEngine:
         *,
         style: StyleOptions,
         content: ContentOptions | None = None,
+        expression: ExpressionOptions | None = None,
         detail: DetailOptions | None = None,
         critic_px: int = 128,
         judges: Judges | None = None,
@@ -126,6 +127,7 @@ class StyleEngine:
             identity: The photos of the identity, with their mirror images.
             style: Choices of the style term.
             content: Choices of the content term; None: the paper's.
+            expression: Choices of the expression term; None: all points weigh alike.
             detail: Choices of the detail term.
             critic_px: Side of what critic, recognisers, landmark and lighting critic see; of larger crops, the means over squares of
                 pixels. So their numbers mean the same at every size, and cost the same. Full resolution is for `detail` and the
@@ -146,6 +148,7 @@ class StyleEngine:
         self.device, self.critic_px, self.unsteady = torch.device(device), critic_px, unsteady
         self.network = network.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.critic, self.style, self.content, self.detail = critic, style, content or ContentOptions(), detail or DetailOptions()
+        self.expression = expression or ExpressionOptions()
         if not 1 <= self.detail.num_faces <= style.num_faces:
             raise SettingsError(f"detail.num_faces must be from 1 to the {style.num_faces} style faces, got {self.detail.num_faces}")
         self._judges = judges or Judges()

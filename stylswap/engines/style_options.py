@@ -32,6 +32,17 @@ class StyleOptions:
 
 
 @dataclass(frozen=True)
+class ExpressionOptions:
+    """Choices of the expression term.
+
+    Attributes:
+        mouth: Weight of each point of the mouth; that of the others is 1.
+    """
+
+    mouth: float = 1.0
+
+
+@dataclass(frozen=True)
 class ContentOptions:
     """Choices of the content term.
 

@@ -181,11 +181,13 @@ class StylePass:
     @property
     def expression(self) -> Tensor:
         """The landmarks of the pasted faces must lie where the input has them."""
+        mouth = self._engine.expression.mouth
         if self._engine.unsteady == 0:
-            return expression(self._engine.find_landmarks(self.small_pasted), self._engine.input_landmarks(self._rows, self.small_faces))
+            wanted = self._engine.input_landmarks(self._rows, self.small_faces)
+            return expression(self._engine.find_landmarks(self.small_pasted), wanted, mouth=mouth)
         with torch.no_grad():  # looked at anew: the critic's own errors drop out only in the same cut
             wanted = self._engine.find_landmarks(moved_images(self.small_faces.images, self._cut))
-        return expression(self._engine.find_landmarks(moved_images(self.small_pasted, self._cut)), wanted)
+        return expression(self._engine.find_landmarks(moved_images(self.small_pasted, self._cut)), wanted, mouth=mouth)
 
     @property
     def keep(self) -> Tensor:

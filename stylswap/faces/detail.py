@@ -30,9 +30,9 @@ WINDOW_PX: Final = 2.0  # of the crop: the Gaussian over which it is compared
 # Structure of the input that counts as smooth skin: its standard deviation, in units of colour. At 9 the rims of glasses come back as
 # ghosts, at 3 skin is a tenth less sharp.
 SKIN: Final = 4 / 255
-# Networks draw an edge over two or three pixels of the crop. This gives final photos a fifth more of the identity's photos' sharpness,
-# and moves no other figure; a radius of 1 px gives a third of that: docs/decisions/0024.
-SHARPEN: Final = 2.5
+# Networks draw an edge over two or three pixels of the crop. This gives final photos a sixth more of the identity's photos' sharpness,
+# and moves other figures little; a radius of 1 px gives a third of that: docs/decisions/0024, 0025.
+SHARPEN: Final = 2.0
 SHARPEN_PX: Final = 0.6  # of the crop
 LEAST_ENLARGEMENT: Final = 1.05  # under it the crop holds what the photo holds
 LUMA: Final = (0.2126, 0.7152, 0.0722)  # Rec. 709

@@ -49,6 +49,8 @@ BORDER_PARTS: Final = 12
 """On each side the parser does not look at one of so many parts of a crop, and continues the labels of the nearest pixels there."""
 _WORN: Final = 0.3  # share of these areas from which on glasses sit on the nose, not in the hair
 _RIM: Final = 0.024  # thickness of a strong rim, as a share of the crop's side
+_WIRE: Final = 0.011  # of a thin one, as exactly as the parser places it
+_RIM_CONTRAST: Final = 0.1  # length of the difference in colour below which a rim cannot be told from what the lens shows
 _DARK_LENS: Final = 0.6  # of the skin's brightness; below it there is no eye to be seen
 
 
@@ -269,11 +271,40 @@ class ParsingSegmenter:
         """What of the glasses that somebody wears, (S, S) with both eyes, stays the photo's."""
         if self.glasses == "keep":
             return whole
-        lenses = ndimage.distance_transform_edt(whole) > _RIM * len(whole)
-        skin = face & ~whole
-        bright = image.detach().mean(dim=0).cpu().numpy()
+        depth = ndimage.distance_transform_edt(whole) / len(whole)
+        lenses, skin = depth > _RIM, face & ~whole
+        colour = image.detach().permute(1, 2, 0).cpu().double().numpy()
+        bright = colour.mean(axis=2)
         dark = lenses.any() and skin.any() and np.median(bright[lenses]) < _DARK_LENS * np.median(bright[skin])
-        return whole if dark else whole & ~lenses
+        if dark:
+            return whole
+        # As deep as a strong rim only where there is one: brows and lids would stay the photo's beside a wire.
+        surely = whole & (depth <= _WIRE)
+        stays: BoolArray = surely | (whole & ~lenses & _like_rims(colour, surely, lenses))
+        return stays
+
+
+def _like_rims(colour: FloatArray, rims: BoolArray, lenses: BoolArray) -> BoolArray:
+    """Which pixels have the colour of the rims beside them rather than that of what is seen through the lenses.
+
+    Args:
+        colour: (S, S, 3) in [0, 1].
+        rims: Where a rim surely is, (S, S).
+        lenses: What surely is seen through a lens, (S, S).
+    """
+    rim, lens = (_colour_nearby(colour, area) for area in (rims, lenses))
+    away = rim - lens
+    length = np.linalg.norm(away, axis=2)
+    along = ((colour - lens) * away).sum(axis=2)
+    return np.asarray((length > _RIM_CONTRAST) & (along > length**2 / 2))
+
+
+def _colour_nearby(colour: FloatArray, area: BoolArray) -> FloatArray:
+    """At every pixel the mean colour of an area around it, (S, S, 3)."""
+    sigma = _WIRE * len(area)
+    weight = ndimage.gaussian_filter(area.astype(np.float64), sigma)
+    parts = [ndimage.gaussian_filter(channel * area, sigma) / np.maximum(weight, 1e-6) for channel in np.moveaxis(colour, 2, 0)]
+    return np.stack(parts, axis=2)
 
 
 def _together(logits: Tensor, names: Sequence[str]) -> Tensor:

@@ -16,7 +16,7 @@ from stylswap.data.occluded_inputs import with_occluders
 from stylswap.engines.critic_size import check_critic_px, reduced
 from stylswap.engines.detail import DetailOptions
 from stylswap.engines.style import Judges, StyleEngine
-from stylswap.engines.style_options import ContentOptions, StyleOptions
+from stylswap.engines.style_options import ContentOptions, ExpressionOptions, StyleOptions
 from stylswap.errors import SettingsError, did_you_mean
 from stylswap.faces.landmarks import EYES, JAW, MOUTH, NUM_LANDMARKS
 from stylswap.features.landmarks import LandmarkCritic
@@ -93,6 +93,7 @@ def build_engine(
             style.layers, num_faces, _point_weights(style), style.radius, style.patch, style.softness, style.features_weight, copies
         ),
         content=ContentOptions(settings.loss.content.layers, settings.loss.content.features_weight),
+        expression=ExpressionOptions(settings.loss.expression.mouth_weight),
         detail=DetailOptions(detail.layers, min(detail.num_faces, num_faces), detail.radius),
         critic_px=settings.loss.critic_px,
         unsteady=settings.loss.unsteady,

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from stylswap.data.faceset import FaceSet, RowBatch
 from stylswap.engines.style import TERMS, Judges, StyleEngine
-from stylswap.engines.style_options import ContentOptions, StyleOptions
+from stylswap.engines.style_options import ContentOptions, ExpressionOptions, StyleOptions
 from stylswap.engines.style_pass import StylePass
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
+from stylswap.faces.landmarks import MOUTH
 from stylswap.faces.segment import feature_areas
 from stylswap.features.landmarks import LandmarkCritic
 from stylswap.features.lighting import LightingCritic
@@ -373,6 +374,24 @@ def test_the_landmark_critic_looks_at_output_and_input_in_the_same_cut(
     first, second = seen
     assert torch.equal(first, second)
     assert not torch.allclose(first, batch.faces.images, atol=0.05)
+
+
+@pytest.mark.parametrize("unsteady", [0.0, 0.1])
+def test_the_mouth_weighs_what_it_is_told_to(critic: Watched, input_set: FaceSet, identity_set: FaceSet, unsteady: float) -> None:
+    def alike(images: Tensor) -> Tensor:
+        # A mouth that moves with the picture's brightness, and nothing else does.
+        points = batch.faces.landmarks.clone()
+        points[:, MOUTH] += images.mean(dim=(1, 2, 3))[:, None, None]
+        return points
+
+    batch = input_set.batch(ROWS)
+    terms = {}
+    for mouth in (1.0, 3.0):
+        options = {"judges": judges(landmarks=alike), "unsteady": unsteady, "expression": ExpressionOptions(mouth)}
+        terms[mouth] = make(critic, input_set, identity_set, **options).terms(batch, {"expression"})["expression"]
+    assert bool((terms[1.0] > 0).all())
+    # 20 of the 51 points are the mouth's: 3 * 20 / (3 * 20 + 31) of its distance, for 20 / 51.
+    assert torch.allclose(terms[3.0] / terms[1.0], torch.full((3,), 3 * 51 / 91), rtol=1e-4)
 
 
 def test_style_faces_are_face_where_their_masks_say_so(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:

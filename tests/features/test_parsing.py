@@ -272,8 +272,18 @@ def test_rims_stay_and_eyes_behind_clear_lenses_are_swapped() -> None:
     mask = mask_of(painted(glasses=area), glasses="rims")
     for x, y in EYES:
         assert mask[y, x] == pytest.approx(float(WHOLE[y, x]), abs=1e-6)
-        assert not mask[y - 14 : y - 12, x - 14 : x + 14].any(), "the upper rim"
+        assert not mask[y - 14, x - 14 : x + 14].any(), "the upper rim"
     assert not mask[between_eyes(REFERENCE, SIZE)].any(), "the bridge"
+
+
+def test_a_strong_rim_stays_as_thick_as_it_is_and_a_wire_keeps_no_skin() -> None:
+    strong = mask_of(painted(sunglasses=lenses(), glasses=lenses(11)), glasses="rims")
+    wire = mask_of(painted(glasses=lenses()), glasses="rims")
+    for x, y in EYES:
+        third = (y - 12, slice(x - 8, x + 8))  # pixels from the edge; at this size a strong rim has three
+        assert not strong[third].any()
+        assert bool((wire[third] > 0).all())
+        assert strong[y, x] == wire[y, x] == pytest.approx(float(WHOLE[y, x]), abs=1e-6)
 
 
 def test_behind_dark_lenses_there_is_nothing_to_swap() -> None:
