@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from stylswap.errors import TrainingError, WeightError
-from stylswap.training.hold import FURTHEST, GAIN, Hold, Level
+from stylswap.training.hold import DECAY, FURTHEST, GAIN, Hold, Level
 from stylswap.training.loop import Held, Loop
 from tests.training.conftest import ToyEngine, conv_batch, conv_engine
 
@@ -19,8 +19,9 @@ def test_by_hand() -> None:
     assert hold.factor == 1.0
     hold.update(3.0)
     assert hold.factor == pytest.approx(math.exp(GAIN * 0.5))
-    hold.update(1.0)  # the mean is .95 * 3 + .05 * 1 = 2.9
-    assert hold.factor == pytest.approx(math.exp(GAIN * (0.5 + 0.45)))
+    hold.update(1.0)
+    mean = DECAY * 3.0 + (1.0 - DECAY) * 1.0
+    assert hold.factor == pytest.approx(math.exp(GAIN * (0.5 + mean / 2.0 - 1.0)))
 
 
 def test_at_its_level_nothing_moves() -> None:
@@ -44,7 +45,7 @@ def test_it_goes_no_further_and_remembers_nothing_of_what_it_did_not_do(value: f
         for _ in range(steps):
             hold.update(value)
         assert hold.factor == pytest.approx(limit)
-        for _ in range(100):
+        for _ in range(120):  # until the mean has crossed the level, and not to the other end
             hold.update(back)
     assert late.factor == pytest.approx(early.factor)
     assert late.factor != pytest.approx(limit)
