@@ -189,17 +189,18 @@ class StyleEngine:
     @torch.no_grad()
     def pasted(self, batch: RowBatch) -> Tensor:
         """What the network's turn drew of a batch, in front of what stays, (B, 3, S, S); drawn anew if that was another batch."""
-        drawn = self._drawn[1] if self._drawn is not None and self._drawn[0] is batch else None
-        return StylePass(self, batch, (), drawn).pasted
+        return StylePass(self, batch, (), self._drawn_of(batch)).pasted
 
     def discriminator_terms(self, batch: RowBatch, names: Collection[str]) -> dict[str, Tensor]:
         """The discriminator's turn. It follows the network's, and judges what that drew a moment ago."""
-        drawn = self._drawn[1] if self._drawn is not None and self._drawn[0] is batch else None
-        if drawn is None:
-            with torch.no_grad():
-                drawn = StylePass(self, batch, ()).output
-        forward = StylePass(self, batch, (), drawn)
+        forward = StylePass(self, batch, (), self._drawn_of(batch))
         return {name: getattr(forward, name) for name in sorted(names)}
+
+    @torch.no_grad()
+    def _drawn_of(self, batch: RowBatch) -> Tensor:
+        if self._drawn is not None and self._drawn[0] is batch:
+            return self._drawn[1]
+        return StylePass(self, batch, ()).output
 
     def critic_of_light(self) -> Callable[[Tensor], Tensor]:
         """The lighting critic.

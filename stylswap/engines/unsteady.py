@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylswap.errors import SettingsError
-from stylswap.faces.landmarks import MIRROR
+from stylswap.faces.landmarks import mirror_landmarks
 from stylswap.shapes import check_shapes
 
 _STREAM: Final = 68  # apart from other numbers that are drawn by row and step
@@ -77,8 +77,7 @@ def sometimes_mirrored(images: Tensor, landmarks: Tensor, rows: Sequence[int], s
     """
     side = check_shapes(images=(images, "B C S S"), landmarks=(landmarks, "B 68 2"))["S"]
     chosen = torch.tensor([bool(np.random.default_rng((_MIRROR_STREAM, row, step)).integers(2)) for row in rows], device=images.device)
-    mirrored = landmarks[:, torch.from_numpy(MIRROR)].clone()
-    mirrored[..., 0] = (side - 1) - mirrored[..., 0]
+    mirrored = torch.from_numpy(mirror_landmarks(landmarks.cpu().numpy(), side)).to(landmarks)
     chosen_points = torch.where(chosen[:, None, None], mirrored, landmarks)
     return torch.where(chosen[:, None, None, None], images.flip(3), images), chosen_points
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from stylswap.errors import SettingsError, WeightsFileError, did_you_mean
 from stylswap.faces.eyes import around_eyes, between_eyes
 from stylswap.faces.segment import FACE_OUTLINE, WIDE_OUTLINE, LandmarkSegmenter
+from stylswap.features.rims import rims
 from stylswap.features.vgg import Precision
 from stylswap.networks.bisenet import CELL_PX, SIDE_MULTIPLE, BiSeNet
 from stylswap.shapes import check_shapes
@@ -48,10 +49,6 @@ _SPREAD: Final = (0.229, 0.224, 0.225)
 BORDER_PARTS: Final = 12
 """On each side the parser does not look at one of so many parts of a crop, and continues the labels of the nearest pixels there."""
 _WORN: Final = 0.3  # share of these areas from which on glasses sit on the nose, not in the hair
-_RIM: Final = 0.024  # thickness of a strong rim, as a share of the crop's side
-_WIRE: Final = 0.011  # of a thin one, as exactly as the parser places it
-_RIM_CONTRAST: Final = 0.1  # length of the difference in colour below which a rim cannot be told from what the lens shows
-_DARK_LENS: Final = 0.6  # of the skin's brightness; below it there is no eye to be seen
 
 
 class FaceParser(nn.Module):
@@ -248,12 +245,16 @@ class ParsingSegmenter:
         face = _mended(face, spectacles, inside, round(self.smallest * size * size))
         if worn and self.glasses != "swap":
             # The parser sometimes sees an eye and not the lens in front of it, and seldom sees the bridge.
-            spectacles = self._glasses(spectacles | (windows & face), image, face) | between_eyes(landmarks, size)
+            spectacles = self._stays(spectacles | (windows & face), image, face) | between_eyes(landmarks, size)
         visible = face if self.glasses == "swap" else face & ~spectacles
         distance = ndimage.distance_transform_edt(visible) if not visible.all() else np.full_like(outline, size)
         ramp = np.clip((distance / size - self.margin) / max(self.softness, 1e-6), 0.0, 1.0)
         mask = outline * (3.0 - 2.0 * ramp) * ramp**2  # without a kink at either end
         return _ParsedMask(mask, 1.0 - float(np.minimum(mask, unparsed).sum() / max(unparsed.sum(), 1e-6)), worn, True)
+
+    def _stays(self, whole: BoolArray, image: Tensor, face: BoolArray) -> BoolArray:
+        """What of the glasses that somebody wears, (S, S) with both eyes, stays the photo's."""
+        return whole if self.glasses == "keep" else rims(image.detach().permute(1, 2, 0).cpu().double().numpy(), whole, face & ~whole)
 
     def _labels(self, image: Tensor) -> tuple[BoolArray, BoolArray]:
         """Which pixels of a crop are face or glasses, and which are glasses, both (S, S)."""
@@ -266,45 +267,6 @@ class ParsingSegmenter:
             odds = torch.cat([torch.logaddexp(face, glasses) - others, glasses - face], dim=1)
             face_or_glasses, glasses_not_face = (enlarged(odds, int(image.shape[-1]))[0] > 0).cpu().numpy()
         return face_or_glasses, face_or_glasses & glasses_not_face
-
-    def _glasses(self, whole: BoolArray, image: Tensor, face: BoolArray) -> BoolArray:
-        """What of the glasses that somebody wears, (S, S) with both eyes, stays the photo's."""
-        if self.glasses == "keep":
-            return whole
-        depth = ndimage.distance_transform_edt(whole) / len(whole)
-        lenses, skin = depth > _RIM, face & ~whole
-        colour = image.detach().permute(1, 2, 0).cpu().double().numpy()
-        bright = colour.mean(axis=2)
-        dark = lenses.any() and skin.any() and np.median(bright[lenses]) < _DARK_LENS * np.median(bright[skin])
-        if dark:
-            return whole
-        # As deep as a strong rim only where there is one: brows and lids would stay the photo's beside a wire.
-        surely = whole & (depth <= _WIRE)
-        stays: BoolArray = surely | (whole & ~lenses & _like_rims(colour, surely, lenses))
-        return stays
-
-
-def _like_rims(colour: FloatArray, rims: BoolArray, lenses: BoolArray) -> BoolArray:
-    """Which pixels have the colour of the rims beside them rather than that of what is seen through the lenses.
-
-    Args:
-        colour: (S, S, 3) in [0, 1].
-        rims: Where a rim surely is, (S, S).
-        lenses: What surely is seen through a lens, (S, S).
-    """
-    rim, lens = (_colour_nearby(colour, area) for area in (rims, lenses))
-    away = rim - lens
-    length = np.linalg.norm(away, axis=2)
-    along = ((colour - lens) * away).sum(axis=2)
-    return np.asarray((length > _RIM_CONTRAST) & (along > length**2 / 2))
-
-
-def _colour_nearby(colour: FloatArray, area: BoolArray) -> FloatArray:
-    """At every pixel the mean colour of an area around it, (S, S, 3)."""
-    sigma = _WIRE * len(area)
-    weight = ndimage.gaussian_filter(area.astype(np.float64), sigma)
-    parts = [ndimage.gaussian_filter(channel * area, sigma) / np.maximum(weight, 1e-6) for channel in np.moveaxis(colour, 2, 0)]
-    return np.stack(parts, axis=2)
 
 
 def _together(logits: Tensor, names: Sequence[str]) -> Tensor:

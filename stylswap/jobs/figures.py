@@ -15,6 +15,7 @@ from stylswap.errors import FaceSetError
 from stylswap.faces.align import inverse, transform_points
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose, head_pose
+from stylswap.jobs.pixels import pixels_u8
 from stylswap.jobs.swapped import Swapped
 from stylswap.jobs.swapper import Swapper
 from stylswap.photo import Photo, jpeg_bytes, read_photo, write_photo
@@ -153,7 +154,7 @@ def _result(swap: Swapped) -> Photo:
 def _picture(image: Photo | torch.Tensor, side_px: int) -> Image.Image:
     """The middle square of a picture, (side_px, side_px)."""
     tensor = image.image() if isinstance(image, Photo) else image
-    whole = Image.fromarray((tensor.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
+    whole = Image.fromarray(pixels_u8(tensor))
     side, (width, height) = min(whole.size), whole.size
     left, top = (width - side) // 2, (height - side) // 2
     return whole.resize((side_px, side_px), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))

@@ -12,18 +12,15 @@ from torch import Tensor
 from stylswap.data.faceset import FaceSet, RowBatch
 from stylswap.faces.batch import Face
 from stylswap.faces.detect import FaceDetector
+from stylswap.jobs.pixels import pixels_u8
 from stylswap.metrics.expression import landmark_error
 
 FloatArray = npt.NDArray[np.float64]
 
 # The predictor gives whole pixels, and in a crop of 128 the distances that matter are about one.
 VIEW_PX: Final = 512
-
-
 # A head that is turned further shows the predictor too little: its points jump with anything.
 MOST_YAW_DEG: Final = 20.0
-
-
 # And one that lost a face altogether says nothing of how far its landmarks moved.
 FURTHEST: Final = 0.08
 
@@ -77,7 +74,6 @@ class InnerDistance:
     def _find(self, image: Tensor, points: FloatArray) -> FloatArray:
         """(3, S, S) -> (68, 2) in pixels of `VIEW_PX`; the box, from the input's landmarks, is the same before and after."""
         larger = F.interpolate(image[None].float().cpu(), size=(VIEW_PX, VIEW_PX), mode="bilinear", align_corners=False)[0]
-        view: npt.NDArray[np.uint8] = (larger.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
         scale = VIEW_PX / image.shape[-1]
         low, high = (points.min(axis=0) + 0.5) * scale, (points.max(axis=0) + 0.5) * scale
-        return self._detector.landmarks_in(view, Face(points, (low[0], low[1], high[0], high[1]), 1.0, "landmarks")).landmarks
+        return self._detector.landmarks_in(pixels_u8(larger), Face(points, (low[0], low[1], high[0], high[1]), 1.0, "landmarks")).landmarks

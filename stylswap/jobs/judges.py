@@ -30,6 +30,7 @@ from stylswap.features.lpips import Perceptual
 from stylswap.features.recogniser import Recogniser
 from stylswap.identity_file import IdentityFile
 from stylswap.jobs.look import VIEW_PX, Look, OwnPhotos
+from stylswap.jobs.pixels import pixels_u8
 from stylswap.jobs.prepare import prepare_identity
 from stylswap.metrics.expression import expression_error, landmark_error
 from stylswap.metrics.identity import cosine, mean_direction, own_cosines
@@ -128,7 +129,7 @@ class Judges:
         view = warp(output, view_from_photo @ inverse(crop_from_photo_), (VIEW_PX, VIEW_PX), mode="bicubic").clamp(0, 1)
         points = transform_points(view_from_photo, face.landmarks)
         inside = Face(points, _box_in_view(face, view_from_photo), face.score, face.detector)
-        found = self.detector.landmarks_in(_u8(view), inside).landmarks
+        found = self.detector.landmarks_in(pixels_u8(view), inside).landmarks
         return self.look_at(view, found, transform_points(inverse(view_from_photo), found))
 
     def look_at(self, view: Tensor, points: FloatArray, landmarks: FloatArray | None = None) -> Look:
@@ -139,7 +140,7 @@ class Judges:
             points: Landmarks in it, (68, 2).
             landmarks: In the photo, (68, 2); None: the square is the photo.
         """
-        view_u8 = _u8(view)
+        view_u8 = pixels_u8(view)
         bounds = (*points.min(axis=0), *points.max(axis=0))
         face = Face(points, (bounds[0], bounds[1], bounds[2], bounds[3]), 1.0, "landmarks")
         embeddings = {DLIB: self.descriptor.describe(view_u8, face)}
@@ -228,11 +229,6 @@ def _box_in_view(face: Face, view_from_photo: FloatArray) -> tuple[float, float,
     ((x, y),) = transform_points(view_from_photo, np.array([[(left + right) / 2, (top + bottom) / 2]]))
     half_width, half_height = (scale_of(view_from_photo) * side / 2 for side in (right - left, bottom - top))
     return x - half_width, y - half_height, x + half_width, y + half_height
-
-
-def _u8(view: Tensor) -> npt.NDArray[np.uint8]:
-    pixels: npt.NDArray[np.uint8] = (view * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-    return pixels
 
 
 def _rows(faces: FaceSet) -> list[tuple[Tensor, FloatArray]]:

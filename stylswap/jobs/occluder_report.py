@@ -28,6 +28,7 @@ from stylswap.features.parsing import WEIGHTS_NAME, FaceParser, ParsingSegmenter
 from stylswap.identity_file import IdentityFile, read_identity_file
 from stylswap.jobs.device import pick_device, pick_precision
 from stylswap.jobs.occluder_bench import BenchCrop, BenchSwap, OccluderBench
+from stylswap.jobs.pixels import pixels_u8
 from stylswap.jobs.swapper import find_identity
 from stylswap.photo import Photo, from_array, list_photos, read_photo
 from stylswap.sheets import contact_sheet
@@ -157,7 +158,7 @@ def compare_masks(
 
 def _measure(bench: OccluderBench, drawn: Occluded, landmarks: FloatArray, counts: Mapping[str, _Counts]) -> list[Photo]:
     """Swap one occluded photo in every way; returns it, and the results with the landmarks' mask and with the parser's."""
-    photo = from_array((drawn.image * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
+    photo = from_array(pixels_u8(drawn.image))
     alpha = drawn.alpha[0].numpy()
     swaps = {way: bench.swap(photo, landmarks, way) for way in ("landmarks", "parser")}
     for way, swap in swaps.items():

@@ -40,7 +40,7 @@ class Hold:
     to the others.
 
     Attributes:
-        level: Of what is measured.
+        level: What is to stay where.
 
     Reference:
         rezende2018 (GECO): a multiplier that moves by the exponential of how far a moving average misses its condition.
@@ -49,14 +49,14 @@ class Hold:
         The distance counts relative to the level, at most 1; the factor stays within [1/4, 4].
     """
 
-    def __init__(self, level: float) -> None:
+    def __init__(self, level: Level) -> None:
         """Begin with the weight as it is.
 
         Raises:
             WeightError: If the level is no positive finite number.
         """
-        if not (math.isfinite(level) and level > 0):
-            raise WeightError(f"a term is held at a positive level, got {level}")
+        if not (math.isfinite(level.value) and level.value > 0):
+            raise WeightError(f"a term is held at a positive level, got {level.value}")
         self.level = level
         self._log = 0.0
         self._mean: float | None = None
@@ -72,7 +72,7 @@ class Hold:
             return
         self._mean = value if self._mean is None else DECAY * self._mean + (1.0 - DECAY) * value
         furthest = math.log(FURTHEST)
-        self._log += GAIN * min(self._mean / self.level - 1.0, 1.0)
+        self._log += GAIN * min(self._mean / self.level.value - 1.0, 1.0)
         self._log = min(max(self._log, -furthest), furthest)
 
     def state(self) -> Tensor:

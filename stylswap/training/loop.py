@@ -137,8 +137,7 @@ class Loop:
         self._weights = {phase.name: dict(weights[phase.name]) for phase in engine.phases}
         self._ramps = {phase.name: dict(ramps.get(phase.name, {})) for phase in engine.phases}
         self._averages = {name: Average(engine.trained[name], decay) for name, decay in averages.items() if decay != 0}
-        self._levels = levels
-        self._holds = {phase: {name: Hold(level.value) for name, level in terms.items()} for phase, terms in levels.items()}
+        self._holds = {phase: {name: Hold(level) for name, level in terms.items()} for phase, terms in levels.items()}
         self._gradient_norm = gradient_norm
         self._optimisers = {phase.name: torch.optim.Adam(phase.parameters, lr=0.0, betas=phase.betas) for phase in engine.phases}
         self._bad_steps = 0
@@ -173,10 +172,11 @@ class Loop:
             terms |= {f"{phase.name}.{name}": float(value) for name, value in weighed.values.items()}
             total += float(weighed.total.detach())
             for name, hold in holds.items():
-                measure = self._levels[phase.name][name].measure
+                measure = hold.level.measure
                 value = terms[f"{phase.name}.{name}"] if measure is None else measure(batch)
                 held[f"{phase.name}.{name}"] = Held(weights[name], value)
-                hold.update(value)
+                if updated:  # what was drawn in a skipped step may be no picture
+                    hold.update(value)
             skipped |= not updated
         self._bad_steps = self._bad_steps + 1 if skipped else 0
         if self._bad_steps >= MAX_BAD_STEPS:

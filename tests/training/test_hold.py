@@ -15,7 +15,7 @@ from tests.training.conftest import ToyEngine, conv_batch, conv_engine
 
 
 def test_by_hand() -> None:
-    hold = Hold(2.0)
+    hold = Hold(Level(2.0))
     assert hold.factor == 1.0
     hold.update(3.0)
     assert hold.factor == pytest.approx(math.exp(GAIN * 0.5))
@@ -25,14 +25,14 @@ def test_by_hand() -> None:
 
 
 def test_at_its_level_nothing_moves() -> None:
-    hold = Hold(0.25)
+    hold = Hold(Level(0.25))
     for _ in range(10):
         hold.update(0.25)
     assert hold.factor == 1.0
 
 
 def test_a_term_far_above_counts_as_one_at_twice_its_level() -> None:
-    twice, beyond = Hold(1.0), Hold(1.0)
+    twice, beyond = Hold(Level(1.0)), Hold(Level(1.0))
     twice.update(2.0)
     beyond.update(1000.0)
     assert beyond.factor == pytest.approx(twice.factor)
@@ -40,7 +40,7 @@ def test_a_term_far_above_counts_as_one_at_twice_its_level() -> None:
 
 @pytest.mark.parametrize(("value", "limit", "back"), [(10.0, FURTHEST, 0.0), (0.0, 1 / FURTHEST, 10.0)])
 def test_it_goes_no_further_and_remembers_nothing_of_what_it_did_not_do(value: float, limit: float, back: float) -> None:
-    early, late = Hold(1.0), Hold(1.0)
+    early, late = Hold(Level(1.0)), Hold(Level(1.0))
     for hold, steps in ((early, 300), (late, 3000)):
         for _ in range(steps):
             hold.update(value)
@@ -53,7 +53,7 @@ def test_it_goes_no_further_and_remembers_nothing_of_what_it_did_not_do(value: f
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_what_is_no_number_is_passed_over(value: float) -> None:
-    hold = Hold(1.0)
+    hold = Hold(Level(1.0))
     hold.update(3.0)
     before = hold.state()
     hold.update(value)
@@ -62,7 +62,7 @@ def test_what_is_no_number_is_passed_over(value: float) -> None:
 
 @pytest.mark.parametrize("fresh", [True, False])
 def test_a_state_goes_on_alike(fresh: bool) -> None:
-    first, second = Hold(1.0), Hold(1.0)
+    first, second = Hold(Level(1.0)), Hold(Level(1.0))
     if not fresh:
         first.update(2.0)
     second.load_state(first.state())
@@ -73,13 +73,13 @@ def test_a_state_goes_on_alike(fresh: bool) -> None:
 
 def test_another_state_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"must be 2 numbers, got \(3,\)"):
-        Hold(1.0).load_state(torch.zeros(3))
+        Hold(Level(1.0)).load_state(torch.zeros(3))
 
 
 @pytest.mark.parametrize("level", [0.0, -1.0, math.nan, math.inf])
 def test_levels_are_checked(level: float) -> None:
     with pytest.raises(WeightError, match="held at a positive level"):
-        Hold(level)
+        Hold(Level(level))
 
 
 # ---- in the loop
@@ -189,3 +189,12 @@ def test_a_state_with_and_one_without_levels_load_alike(before: bool, after: boo
     second.step(conv_batch(1), 0.01)
     assert second.step_number == 2
     assert ("hold.network.fit" in second.state()) == after
+
+
+def test_a_skipped_step_moves_no_weight() -> None:
+    loop = Loop(Tug(), {"network": {"fit": 1.0, "small": 0.5}}, gradient_norm=1.0, levels={"network": {"small": Level(0.1, lambda _: 9.0)}})
+    before = loop.state()["hold.network.small"]
+    assert loop.step((torch.full((4, 1), float("nan")), torch.ones(4, 1)), 0.1).skipped
+    assert torch.equal(loop.state()["hold.network.small"].nan_to_num(), before.nan_to_num())
+    assert not loop.step((torch.ones(4, 1), torch.ones(4, 1)), 0.1).skipped
+    assert float(loop.state()["hold.network.small"][0]) > 0
