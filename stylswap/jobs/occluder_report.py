@@ -24,7 +24,7 @@ from stylswap.data.occluders import KINDS, Occluded, draw_occluder, skin_colour
 from stylswap.errors import FaceSetError
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.segment import Segmenter
-from stylswap.features.parsing import WEIGHTS_NAME, FaceParser, ParsingSegmenter
+from stylswap.features.parsing import WEIGHTS_NAME, FaceParser, Glasses, ParsingSegmenter
 from stylswap.identity_file import IdentityFile, read_identity_file
 from stylswap.jobs.device import pick_device, pick_precision
 from stylswap.jobs.occluder_bench import BenchCrop, BenchSwap, OccluderBench
@@ -90,6 +90,7 @@ def report_occluders(
     identity: str | Path,
     *,
     weights: str = WEIGHTS_NAME,
+    glasses: Glasses = "keep",
     kinds: Sequence[str] = KINDS,
     seed: int = 0,
     on_photo: Callable[[int, int], None] | None = None,
@@ -100,6 +101,7 @@ def report_occluders(
         folder: Photos with one face each that no training saw.
         identity: See `find_identity`.
         weights: The parser's, see `FaceParser.load`.
+        glasses: See `ParsingSegmenter`. Lenses drawn clear are no occluders, so ``"rims"`` is judged by the rims, and by dark lenses.
         kinds: Occluders to draw.
         seed: Of the drawings.
         on_photo: Called with (done, all) after each photo.
@@ -111,7 +113,7 @@ def report_occluders(
     """
     file = read_identity_file(find_identity(identity))
     precision = pick_precision("auto", pick_device("cpu"))
-    segmenter = ParsingSegmenter(FaceParser.load(name=weights, precision=precision))
+    segmenter = ParsingSegmenter(FaceParser.load(name=weights, precision=precision), glasses=glasses)
     return compare_masks(list_photos(folder), file, segmenter, kinds=kinds, seed=seed, on_photo=on_photo)
 
 
