@@ -13,8 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stylswap.data.occluders import KINDS
-from stylswap.jobs.occluder_report import report_occluders
+from stylswap.jobs.occluder_report import ALL_KINDS, report_occluders
 from stylswap.jobs.tables import as_markdown
 from stylswap.photo import write_png
 
@@ -27,7 +26,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the drawings (default: 0)")
     parser.add_argument("--weights", default="parsing-occluders", help="the parser; `parsing`, to be fetched, is what it was tuned from")
     parser.add_argument("--glasses", choices=("keep", "rims", "swap"), default="keep", help="see stylswap swap --help (default: keep)")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), metavar="KIND", help=f"what is drawn: {', '.join(KINDS)}")
+    parser.add_argument("--kinds", nargs="+", choices=ALL_KINDS, default=ALL_KINDS, help="what is drawn (default: all)")
     parser.add_argument("--sheet", type=Path, help="contact sheet: occluded, swapped with the landmarks' mask, swapped with the parser's")
     options = parser.parse_args()
     report = report_occluders(

@@ -250,14 +250,16 @@ class StyleEngine:
                 self._seen.faces[name] = [self._described(teacher.recognise, self.inputs, photo)[0] for teacher in self.teachers]
         return [torch.stack([self._seen.faces[name][number] for name in names]) for number in range(len(self.teachers))]
 
-    def real_faces(self, rows: Sequence[int], faces: FaceBatch, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def real_faces(self, rows: Sequence[int], faces: FaceBatch, mask: Tensor, *, step: int = 0) -> tuple[Tensor, Tensor]:
         """What the discriminator takes for real: for every other face the identity's photo that is nearest to it, for the others the input.
+
+        Where a batch has an odd number of faces, it goes on with the next one in turn.
 
         Returns:
             Images (B, 3, S, S), and where they count, (B, 1, S, S).
         """
         images, masks = faces.images.clone(), mask.clone()
-        for place in range(0, len(rows), 2):
+        for place in range(step * len(rows) % 2, len(rows), 2):
             photo = self._identity.batch([int(self._styles_of[rows[place]][0])])
             images[place] = photo.faces.images[0].to(self.device)
             masks[place] = (photo.faces.masks[0] * (1.0 - photo.kept[0])).to(self.device)  # as of the inputs: what covers it is no face

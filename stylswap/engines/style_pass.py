@@ -244,7 +244,7 @@ class StylePass:
     @property
     def hinge(self) -> Tensor:
         """The discriminator's own term; the output is a constant in it."""
-        real, real_mask = self._engine.real_faces(self._rows, self._faces, self.mask)
+        real, real_mask = self._engine.real_faces(self._rows, self._faces, self.mask, step=self._step)
         # One pass for both sides: the spectral norm takes one step of its iteration.
         logits, fakes = self._engine.opponent()(torch.cat([real, self.pasted.detach()])).chunk(2)
         return discriminator_hinge(logits, fakes, real_mask=face_cells(real_mask, logits), fake_mask=face_cells(self.mask, fakes))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from stylswap.jobs.look import Look, OwnPhotos
 from stylswap.jobs.paste import place_crop
 from stylswap.jobs.swapped import Swapped
 from stylswap.jobs.swapper import Swapper
+from stylswap.losses.weigh import ever_wanted
 from stylswap.metrics.identity import retrieval
 from stylswap.metrics.light import light_bin
 from stylswap.metrics.picture import untouched
@@ -99,14 +101,15 @@ def evaluate(swapper: Swapper, photos: Sequence[Path], inputs: Inputs, own: OwnP
     measured: list[_Measured] = []
     skipped: dict[str, str] = {}
     asked = threading.Event()
+    names = _names(photos)
     with first_ctrl_c(asked.set):
-        for done, path in enumerate(photos, start=1):
+        for done, (path, name) in enumerate(zip(photos, names, strict=True), start=1):
             item = None
             try:
-                item = _measure(_swapped(swapper, path), path, inputs, own)
+                item = _measure(_swapped(swapper, path), path, name, inputs, own)
                 measured.append(item)
             except Exception as error:  # one photo never stops the others, whatever a judge thinks of it
-                skipped[path.name] = reason_of(error)
+                skipped[name] = reason_of(error)
             if on_photo is not None:
                 on_photo(item.pictures if item is not None else None, done, len(photos))
             if asked.is_set():
@@ -126,7 +129,7 @@ def evaluate(swapper: Swapper, photos: Sequence[Path], inputs: Inputs, own: OwnP
     figures = tuple(item.figures for item in measured)
     missing = len(photos) - len(measured) - len(skipped)
     early = (f"Interrupted: {missing} of {len(photos)} photos were not measured.",) if missing else ()
-    return Evaluation(identity, figures, skipped, (*early, *_notes(swapper.identity, inputs)), facts)
+    return Evaluation(identity, figures, skipped, (*early, *_notes(swapper.identity, inputs)), facts, interrupted=missing > 0)
 
 
 def hardware() -> dict[str, Any]:
@@ -156,6 +159,12 @@ def look_after(judges: Judges, swapped: Swapped) -> tuple[Look, dict[str, float]
     return judges.look(swapped.photo, swapped.faces[0].face), figures
 
 
+def _names(photos: Sequence[Path]) -> list[str]:
+    """What each photo is called: by its file, and where folders hold that name several times, by its path as well."""
+    count = Counter(path.name for path in photos)
+    return [path.name if count[path.name] == 1 else path.as_posix() for path in photos]
+
+
 @dataclass(frozen=True, eq=False)
 class _Measured:
     figures: PhotoFigures
@@ -171,7 +180,7 @@ def _swapped(swapper: Swapper, path: Path) -> Swapped:
     return swapped
 
 
-def _measure(swapped: Swapped, path: Path, inputs: Inputs, own: OwnPhotos) -> _Measured:
+def _measure(swapped: Swapped, path: Path, name: str, inputs: Inputs, own: OwnPhotos) -> _Measured:
     judges, face = inputs.judges, swapped.faces[0]
     before = inputs.look(path, swapped)
     after, whole = look_after(judges, swapped)
@@ -190,7 +199,7 @@ def _measure(swapped: Swapped, path: Path, inputs: Inputs, own: OwnPhotos) -> _M
         figures[f"{DLIB}_taken"] = float(figures[f"{DLIB}_distance"] < SAME_PERSON_DISTANCE)
     light = light_bin(before.light) if np.isfinite(before.light).all() else ""
     pictures = {row: _small(look.view) for row, look in looks.items()}
-    return _Measured(PhotoFigures(path.name, yaw_bin(before.pose.yaw_deg), light, rows), before, looks, Pictures(path.name, pictures))
+    return _Measured(PhotoFigures(name, yaw_bin(before.pose.yaw_deg), light, rows), before, looks, Pictures(name, pictures))
 
 
 def _small(view: Tensor) -> Tensor:
@@ -211,7 +220,7 @@ def _add_retrieval(measured: Sequence[_Measured], own: OwnPhotos) -> None:
 def _notes(identity: IdentityFile, inputs: Inputs) -> tuple[str, ...]:
     notes = list(inputs.judges.absent)
     loss = identity.settings.get("loss", {})
-    if any(loss.get("weights", {}).get(term, 0) > 0 for term in ("identity", "residual")):
+    if {"identity", "residual"} & ever_wanted(loss.get("weights", {}), loss.get("ramps", {})):
         for name in loss.get("recognisers", [loss.get("recogniser", "")]):
             notes.append(f"The identity was trained with the recogniser '{name}': its figures by '{name}' flatter it. Judge by the others.")
     if inputs.paste is None:

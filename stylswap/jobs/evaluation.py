@@ -50,6 +50,7 @@ class Evaluation:
         skipped: Reasons, by photo.
         notes: What the reader should know: absent judges, judges that took part in training.
         facts: Settings, seconds, machine.
+        interrupted: Whether Ctrl-C ended it before the last photo.
     """
 
     identity: Mapping[str, Any]
@@ -57,6 +58,7 @@ class Evaluation:
     skipped: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    interrupted: bool = False
 
     @property
     def row_names(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from stylswap.jobs.lighting import split_faces
 from stylswap.jobs.prepare import prepare_inputs
 from stylswap.networks.landmarks import LandmarkNetwork, build_landmark_network
 from stylswap.storage import write_atomically
+from stylswap.training.checkpoint import refuse_checkpoints
 from stylswap.training.loop import Loop
 from stylswap.training.schedule import Budget
 from stylswap.training.session import Pace, Progress, Session, resumed
@@ -104,10 +105,12 @@ def train_landmarks(
     Raises:
         UsageError: If there is no folder.
         FaceSetError: If a folder cannot be used.
-        RunError: On a resumption, if the run folder holds another training, or none.
+        RunError: If the run folder holds another training, or none to resume.
     """
     if not request.faces:
         raise UsageError("give at least one folder of faces")
+    if not resume:
+        refuse_checkpoints(request.run)
     sets = [prepare_inputs(folder, Settings())[0] for folder in request.faces]
     training, test = (joined([split_faces(faces)[part] for faces in sets]) for part in (0, 1))
     request.run.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ from stylswap.jobs.device import pick_device
 from stylswap.jobs.prepare import prepare_inputs
 from stylswap.networks.siamese import LightingNetwork, build_lighting_network
 from stylswap.storage import write_atomically
+from stylswap.training.checkpoint import refuse_checkpoints
 from stylswap.training.loop import Loop
 from stylswap.training.schedule import Budget
 from stylswap.training.session import Pace, Progress, Session, resumed
@@ -104,8 +105,10 @@ def train_lighting(
     Raises:
         UsageError: If the source lacks its file or folder.
         FaceSetError: If the data cannot be used.
-        RunError: On a resumption, if the run folder holds another training, or none.
+        RunError: If the run folder holds another training, or none to resume.
     """
+    if not resume:
+        refuse_checkpoints(request.run)
     make_pairs, trained_on = _pairs(request, find)
     request.run.mkdir(parents=True, exist_ok=True)
     device = pick_device(request.device)

@@ -35,6 +35,7 @@ from stylswap.sheets import contact_sheet
 
 FloatArray = npt.NDArray[np.float64]
 
+ALL_KINDS: Final = KINDS
 OPAQUE: Final = 0.9  # from this opacity on a pixel is the occluder's
 ABSENT: Final = 0.1  # up to this one it is the face's
 MOST_MOVED: Final = 8  # of 255, in any channel: nobody sees that such a pixel changed

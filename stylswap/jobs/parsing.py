@@ -18,13 +18,13 @@ from stylswap.config import Settings
 from stylswap.data.faceset import FaceSet
 from stylswap.data.occluded_faces import OccludedBatch, OccludedFaces, shares_without
 from stylswap.engines.parsing import ParsingEngine
-from stylswap.errors import RunError, WeightsFileError
+from stylswap.errors import WeightsFileError
 from stylswap.features.parsing import BASE_NAME, CLASSES, FaceParser
 from stylswap.jobs.device import pick_device
 from stylswap.jobs.prepare import prepare_inputs
 from stylswap.networks.bisenet import BiSeNet
 from stylswap.storage import write_atomically
-from stylswap.training.checkpoint import checkpoints
+from stylswap.training.checkpoint import refuse_checkpoints
 from stylswap.training.loop import Loop
 from stylswap.training.schedule import Budget
 from stylswap.training.session import Pace, Progress, Session, resumed
@@ -107,8 +107,8 @@ def tune_parser(request: TuneRequest, *, resume: bool = False, on_step: Callable
         RunError: If the run folder holds another training, or none to resume.
     """
     shares = shares_without(request.leave)
-    if not resume and checkpoints(request.run):
-        raise RunError(f"{request.run}: holds another training; go on with it by --resume, remove it, or give another --out")
+    if not resume:
+        refuse_checkpoints(request.run)
     device = pick_device(request.device)
     start = request.start or weights_path(BASE_NAME)
     parser, about = _read(start, request.side)

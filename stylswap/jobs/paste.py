@@ -91,7 +91,7 @@ def composite_crops(
     Args:
         faces: The inputs, (B, 3, S, S).
         output: The rendered crops, (B, 3, S, S) in [0, 1].
-        options: How they join. There is no detail to be carried over: the inputs are crops too.
+        options: How they join. There is no detail to be carried over: the inputs are crops too, and have no more of it.
         masks: What of the output to use, (B, 1, S, S) in [0, 1]; None: from the landmarks.
 
     Returns:
@@ -99,6 +99,8 @@ def composite_crops(
     """
     options = options or PasteOptions()
     masks = PASTE_SEGMENTER.segment(faces.images, faces.landmarks) if masks is None else masks
+    if options.detail == "bands" and options.sharpen:
+        output = torch.stack([sharpened(crop) for crop in output])
     joined = [join_patch(image, crop, mask, options).image for image, crop, mask in zip(faces.images, output, masks, strict=True)]
     return torch.stack(joined)
 

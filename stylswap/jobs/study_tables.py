@@ -19,6 +19,7 @@ from stylswap.jobs.judges import SFACE
 from stylswap.jobs.study_request import StudyRequest, row_of, tasks_of
 from stylswap.jobs.study_spec import StudySpec, Variant
 from stylswap.jobs.study_variant import VariantTask
+from stylswap.losses.weigh import ever_wanted
 from stylswap.photo import read_photo, write_png
 from stylswap.report import (
     Column,
@@ -142,13 +143,15 @@ def taught_by(task: VariantTask) -> tuple[str, ...]:
     if task.variant is None:
         return ()
     loss = task.spec.settings_of(task.variant).loss
-    return loss.recognisers if loss.weights.identity > 0 or loss.weights.residual > 0 else ()
+    return loss.recognisers if {"identity", "residual"} & ever_wanted(loss.weights.model_dump(), loss.ramps) else ()
 
 
 def is_comparable(task: VariantTask) -> bool:
     """Whether a row may stand on the front: the same identity and the same budget as the base."""
     variant = task.variant
-    return variant is not None and variant.steps is None and task.identity == next(iter(task.spec.photos.identities))
+    if variant is None or task.identity != next(iter(task.spec.photos.identities)):
+        return False
+    return task.spec.settings_of(variant).training.steps == task.spec.steps
 
 
 def columns_of(spec: StudySpec, measured: Collection[str]) -> tuple[Column, ...]:

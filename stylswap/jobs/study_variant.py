@@ -184,6 +184,8 @@ def _measure(task: VariantTask, swapper: Swapper) -> dict[str, Any]:
     for name, photos in held_out_photos(task.spec).items():
         kept: list[Pictures] = []
         evaluation = evaluate(swapper, photos, inputs, own, on_photo=lambda item, *_, kept=kept: kept.extend([item] if item else []))
+        if evaluation.interrupted:  # means over some of the photos would stand in the table as if they were of all
+            raise KeyboardInterrupt
         folder = task.folder / name
         folder.mkdir(exist_ok=True)
         evaluation.write(folder)
@@ -203,11 +205,14 @@ def _some_photos(task: VariantTask, folder: Path, count: int | None) -> Path:
     some = task.folder / PHOTOS_FOLDER
     shutil.rmtree(some, ignore_errors=True)
     some.mkdir(parents=True)
-    for path in spaced(list_photos(folder), count):
+    for number, path in enumerate(spaced(list_photos(folder), count)):
+        # Numbered: where folders within the folder hold one name twice, the copy of the second would be written into the first, and a
+        # link is the user's own photo.
+        link = some / f"{number:04d}-{path.name}"
         try:
-            os.link(path, some / path.name)
+            os.link(path, link)
         except OSError:  # another disk
-            shutil.copyfile(path, some / path.name)
+            shutil.copyfile(path, link)
     return some
 
 

@@ -68,20 +68,23 @@ class SwapJournal:
         """
         if not output.exists():
             return False
-        owners = [key for key, line in self._lines.items() if line.get("file") == self._place(output)]
+        owners = [key for key, line in self._lines.items() if _written(line).get("file") == self._place(output)]
         return photo_key(photo) not in owners if owners else read_mark(output) is None
 
     def write(self, result: PhotoResult) -> None:
         """Add a line for a photo that just finished; what an earlier run made of it goes, if it is not to be swapped any more."""
         key = photo_key(result.photo)
+        earlier = _written(self._lines.get(key, {}))
         if result.status in ("no_face", "skipped"):
-            self._remove_output(self._lines.get(key, {}))
+            self._remove_output(earlier)
         facts = {
             "photo_path": key,
             "file": self._place(result.output) if result.output else None,
             "run": self._run(result.photo),
             "identity_sha256": self._identity_sha256,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            # Nothing new was written: what an earlier run made is still there, and still this photo's.
+            **({"earlier": earlier} if result.status == "failed" and earlier else {}),
         }
         self._lines[key] = {**result.as_json(), **facts}
         self._journal.write(self._lines[key])
@@ -101,9 +104,16 @@ class SwapJournal:
     def _place(self, output: Path) -> str:
         return output.relative_to(self._folder).as_posix()
 
-    def _remove_output(self, line: Mapping[str, Any]) -> None:
-        if line.get("file") and line.get("output_sha256") == _sha256(self._folder / line["file"]):
-            (self._folder / line["file"]).unlink()
+    def _remove_output(self, written: Mapping[str, str]) -> None:
+        if written and written["sha256"] == _sha256(self._folder / written["file"]):
+            (self._folder / written["file"]).unlink()
+
+
+def _written(line: Mapping[str, Any]) -> dict[str, str]:
+    """The output that a line speaks of, as its ``file`` and ``sha256``; empty where there is none."""
+    if line.get("file"):
+        return {"file": line["file"], "sha256": line.get("output_sha256", "")}
+    return dict(line.get("earlier", {}))
 
 
 def remove_left_overs(folder: Path) -> None:

@@ -93,7 +93,7 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     device = pick_device(request.device)
     for folder in (request.identity, request.faces):
         check_folder(folder)
-    networks = build_networks(request.settings, device)
+    networks = build_networks(request.settings, device, resume=resume)
     open_run(request, resume=resume)
     identity, inputs, reports = _prepare(request, events, device)
     settings = request.settings.training

@@ -26,7 +26,7 @@ from stylswap.features.vgg import VGG
 from stylswap.jobs.device import pick_precision
 from stylswap.jobs.inner_distance import InnerDistance
 from stylswap.jobs.start import freeze_base, start_from
-from stylswap.losses.weigh import Ramp
+from stylswap.losses.weigh import Ramp, ever_wanted
 from stylswap.networks import SwapNetwork, build_network
 from stylswap.networks.discriminator import build_discriminator
 from stylswap.training.hold import Level
@@ -35,15 +35,20 @@ from stylswap.training.loop import Loop
 GIB: Final = 2**30
 
 
-def build_networks(settings: Settings, device: torch.device) -> tuple[SwapNetwork, VGG]:
+def build_networks(settings: Settings, device: torch.device, *, resume: bool = False) -> tuple[SwapNetwork, VGG]:
     """Network and critic, tried once: a size or a layer that does not fit is refused before an hour of preparing photos.
+
+    Args:
+        settings: What is computed.
+        device: Where the critic goes.
+        resume: A checkpoint will replace the weights: the network that the training once started from is not looked for any more.
 
     Raises:
         SettingsError: If the settings do not fit together.
         IdentityFileError: If the network to start from cannot be used.
     """
     network = build_network(settings.network.name, seed=settings.seed, **settings.network.options)
-    if settings.network.start:
+    if settings.network.start and not resume:
         start_from(network, settings.network.start)
     if settings.network.freeze_base:
         freeze_base(network, settings.network.start)
@@ -135,9 +140,7 @@ def _ramps(loss: LossSettings) -> dict[str, Ramp]:
 
 def _wanted(loss: LossSettings) -> frozenset[str]:
     """The terms that have a weight at some time."""
-    ramps = _ramps(loss)
-    begin = {name for name, ramp in ramps.items() if ramp.initial > 0}
-    return frozenset(begin | {name for name, weight in loss.weights.model_dump().items() if weight > 0})
+    return ever_wanted(loss.weights.model_dump(), _ramps(loss))
 
 
 def _judges(settings: Settings, device: torch.device, *, lit: bool) -> Judges:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -37,6 +37,17 @@ class Ramp(NamedTuple):
     start: float
     full: float
     initial: float = 0.0
+
+
+def ever_wanted(weights: Mapping[str, float], ramps: Mapping[str, Sequence[float]]) -> frozenset[str]:
+    """The terms that have a weight at some time of a training.
+
+    Args:
+        weights: Weight of each term.
+        ramps: As of `Ramp`, by term.
+    """
+    at_first = {name for name, (_, _, initial) in ramps.items() if initial > 0}
+    return frozenset(at_first | {name for name, weight in weights.items() if weight > 0})
 
 
 def check_weights(weights: Mapping[str, float], term_names: Collection[str], owner: str = "style") -> None:

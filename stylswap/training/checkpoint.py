@@ -29,8 +29,19 @@ def save_checkpoint(run: Path, tensors: Mapping[str, Tensor], header: Mapping[st
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, save(contiguous, metadata={"stylswap": json.dumps(header)}))
     for old in checkpoints(run)[:-KEPT]:
-        old.unlink(missing_ok=True)
+        if old != path:
+            old.unlink(missing_ok=True)
     return path
+
+
+def refuse_checkpoints(run: Path) -> None:
+    """For the start of a new training: steps of an older one would outlive its own, and be what a resumption goes on from.
+
+    Raises:
+        RunError: If the folder holds checkpoints.
+    """
+    if checkpoints(run):
+        raise RunError(f"{run}: holds another training; go on with it by --resume, remove it, or give another --out")
 
 
 def checkpoints(run: Path) -> list[Path]:

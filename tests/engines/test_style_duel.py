@@ -97,3 +97,12 @@ def test_a_resumed_duel_is_the_same_bit_for_bit(critic: Watched, covered_set: Fa
     assert end.keys() == resumed.keys()
     assert any(name.startswith("average.network.") for name in end)
     assert all(torch.equal(end[name], resumed[name]) for name in end)
+
+
+def test_faces_that_come_one_by_one_are_real_in_turn(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:
+    engine = make(critic, input_set, identity_set)
+    for rows, steps in (((0,), ([False], [True], [False])), ((0, 4, 7), ([False, True, False], [True, False, True]))):
+        faces = input_set.batch(rows).faces
+        for step, wanted in enumerate(steps):
+            images, _ = engine.real_faces(rows, faces, faces.masks, step=step)
+            assert [torch.equal(image, face) for image, face in zip(images, faces.images, strict=True)] == wanted

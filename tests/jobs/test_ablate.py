@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from stylswap.errors import FaceSetError, UsageError
 from stylswap.jobs import ablate
 from stylswap.jobs.ablate import run_study
+from stylswap.jobs.evaluate import evaluate
 from stylswap.jobs.evaluation import CROP_ROW, INPUT_ROW, SWAP_ROW, Evaluation, PhotoFigures
 from stylswap.jobs.study_request import StudyRequest, tasks_of
 from stylswap.jobs.study_spec import StudySpec
@@ -175,7 +177,10 @@ def test_nobody_consented(tmp_path: Path) -> None:
 
 
 def test_rows_that_cannot_be_compared_stay_off_the_front(tmp_path: Path, done: list[str]) -> None:
-    variants = [{"name": "base"}, {"name": "longer", "steps": 9}, {"name": "style 20", "set": WEIGHTS}]
+    variants = [
+        {"name": "base"}, {"name": "longer", "steps": 9}, {"name": "longer by a setting", "set": {"training.steps": 9}},
+        {"name": "style 20", "set": WEIGHTS},
+    ]  # fmt: skip
     study = run_study(StudyRequest(spec_of(tmp_path, variant=variants), tmp_path / "out"))
     # Of the three each is better in one of both: more identity, more error.
     assert {row.name for row in study.rows if row.on_front} == {"base", "style 20"}
@@ -227,3 +232,40 @@ def test_evenly_spaced() -> None:
     assert [path.name for path in spaced(paths, 1)] == ["0"]
 
 
+def test_photos_of_one_name_in_two_folders_are_two_photos(tmp_path: Path) -> None:
+    """Some of an identity's photos are links to the user's own: nothing may be written through them."""
+    spec = spec_of(tmp_path, variant=[{"name": "few", "photos": 4}])
+    own = tmp_path / "ada"
+    (own / "more").mkdir()
+    photos = sorted(own.glob("*.jpg"))
+    for first, second in zip(photos[:3], photos[3:], strict=True):
+        second.rename(own / "more" / first.name)
+    kept = {path: path.read_bytes() for path in own.rglob("*.jpg")}
+    assert len(kept) == 6
+    task = tasks_of(StudyRequest(spec, tmp_path / "out"))[1]
+    run_variant(task)
+    assert len(list((task.folder / "photos").iterdir())) == 4
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert len({path.read_bytes() for path in (task.folder / "photos").iterdir()}) == 4
+
+
+def test_a_row_that_is_interrupted_while_it_is_measured_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stylswap.jobs import study_variant
+    from stylswap.jobs.judges import Judges
+
+    monkeypatch.setattr(Judges, "load", classmethod(lambda cls, *, device: cls()))
+    monkeypatch.setattr(study_variant.torch, "set_num_threads", lambda count: None)
+    task = tasks_of(StudyRequest(spec_of(tmp_path), tmp_path / "out"))[0]  # without a training
+
+    def interrupted(swapper, photos, inputs, own, *, on_photo):  # type: ignore[no-untyped-def]
+        return evaluate(swapper, photos, inputs, own, on_photo=lambda *_: signal.raise_signal(signal.SIGINT))
+
+    monkeypatch.setattr(study_variant, "evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_variant(task)
+    assert task.done() is None
+    monkeypatch.setattr(study_variant, "evaluate", evaluate)
+    run_variant(task)
+    row = task.done()
+    assert row is not None
+    assert row["counts"] == {"portraits": 2}

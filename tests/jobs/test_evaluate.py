@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,27 @@ def test_no_photo_with_a_face(tiny_identity: Path, tmp_path: Path, inputs: Input
     write_png(torch.full((3, 64, 64), 0.5), tmp_path / "grey.png")
     with pytest.raises(FaceSetError, match="no face found"):
         evaluate(Swapper.load(tiny_identity, device="cpu"), [tmp_path / "grey.png"], inputs, own)
+
+
+def test_photos_of_one_name_are_told_apart_and_nothing_was_interrupted(
+    tiny_identity: Path, tmp_path: Path, inputs: Inputs, own: OwnPhotos
+) -> None:
+    photos = [tmp_path / folder / "1.png" for folder in ("a", "b")]
+    for path in photos:
+        path.parent.mkdir()
+        write_png(torch.full((3, 64, 64), 0.5), path)
+    evaluation = evaluate(swapper_with(tiny_identity, lambda faces: faces.images), [*photos, PHOTOS[0]], inputs, own)
+    assert list(evaluation.skipped) == [path.as_posix() for path in photos]
+    assert [photo.name for photo in evaluation.photos] == [PHOTOS[0].name]
+    assert not evaluation.interrupted
+    assert not any("Interrupted" in note for note in evaluation.notes)
+
+
+def test_a_recogniser_that_taught_at_first_alone_is_noted(tiny_identity: Path, inputs: Inputs, own: OwnPhotos) -> None:
+    swapper = swapper_with(tiny_identity, lambda faces: faces.images)
+    loss = {"weights": {"identity": 0.0}, "ramps": {"identity": [0.5, 0.6, 16.0]}, "recognisers": ["sface"]}
+    swapper.identity = replace(swapper.identity, settings={**swapper.identity.settings, "loss": loss})
+    assert any("trained with the recogniser 'sface'" in note for note in evaluate(swapper, PHOTOS[:1], inputs, own).notes)
 
 
 def test_an_identity_that_a_judge_has_taught_is_noted(tiny_identity: Path, inputs: Inputs, own: OwnPhotos) -> None:

@@ -67,6 +67,8 @@ def test_an_interrupted_training_goes_on_to_the_same_end(tmp_path: Path) -> None
     assert not parts.out.exists()
     with pytest.raises(RunError, match="another training"):
         train_landmarks(request_of(tmp_path, "parts", seed=1), resume=True)
+    with pytest.raises(RunError, match="go on with it by --resume"):
+        train_landmarks(parts)
     assert train_landmarks(parts, resume=True).out == parts.out
     assert parts.out.read_bytes() == whole.out.read_bytes()
 
@@ -121,5 +123,6 @@ def test_the_script_trains_and_explains(
         raise FaceSetError("no such folder")
 
     monkeypatch.setattr(landmarks, "prepare_inputs", refuse)
+    monkeypatch.setattr("sys.argv", [*words, "--out", str(tmp_path / "other.safetensors")])
     assert script.main() == 1
     assert "train_landmarks: no such folder" in capsys.readouterr().err

@@ -72,6 +72,8 @@ def test_a_resumed_training_ends_where_a_whole_one_does(tmp_path: Path, lit_file
             signal.raise_signal(signal.SIGINT)
 
     assert train_lighting(request("parts", 4), on_step=interrupt, find=find).out is None
+    with pytest.raises(RunError, match="go on with it by --resume"):
+        train_lighting(request("parts", 4), find=find)
     resumed = train_lighting(request("parts", 4), resume=True, find=find)
     assert resumed.out is not None
     assert all(torch.equal(a, b) for a, b in zip(whole.network.parameters(), resumed.network.parameters(), strict=True))

@@ -145,3 +145,14 @@ def test_composites_change_only_the_face() -> None:
     assert composite.shape == inputs.shape
     assert torch.equal(composite.masked_fill(inside, 0), inputs.masked_fill(inside, 0))
     assert float((composite - 0.5).abs()[:, :, 28:36, 28:36].max()) < 0.1
+
+
+def test_composites_are_as_sharp_as_final_photos() -> None:
+    landmarks = torch.from_numpy(reference_shape(64)).float()[None]
+    inputs = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.1 + 0.4
+    faces = FaceBatch(inputs, landmarks, torch.ones(1, 1, 64, 64))
+    stripes = torch.full((1, 3, 64, 64), 0.45)
+    stripes[..., ::4] = 0.55
+    plain, sharp = (composite_crops(faces, stripes, PasteOptions("none", "none", detail=detail)) for detail in ("none", "bands"))
+    middle = (0, 0, slice(28, 36), slice(24, 40))
+    assert float(sharp[middle].std()) > 1.2 * float(plain[middle].std())

@@ -48,6 +48,14 @@ def test_the_settings_decide(tiny_identity: Path) -> None:
     assert all(torch.equal(tensor, learned[name]) for name, tensor in started.state_dict().items())
 
 
+def test_a_resumption_does_not_need_the_network_that_it_once_started_from(tmp_path: Path) -> None:
+    settings = load_settings(None, [*TINY, f"network.start={tmp_path / 'gone.safetensors'}"])
+    network, _ = build_networks(settings, torch.device("cpu"), resume=True)
+    assert network.settings() == build_network("residual", **TINY_NETWORK).settings()
+    with pytest.raises(IdentityFileError, match=r"gone\.safetensors"):
+        build_networks(settings, torch.device("cpu"))
+
+
 def test_a_started_training_begins_where_the_other_ended(folders: tuple[Path, Path], tiny_identity: Path, tmp_path: Path) -> None:
     # A rate that changes next to nothing: what comes out is what went in.
     rates = ["training.learning_rate=1e-12", "training.final_learning_rate=1e-12"]

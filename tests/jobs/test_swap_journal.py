@@ -102,3 +102,26 @@ def test_left_overs_of_a_killed_run_go_and_nothing_else(tmp_path: Path) -> None:
 def test_a_fingerprint_depends_on_every_fact_and_not_on_their_order() -> None:
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
     assert fingerprint({"a": 1, "b": 2}) != fingerprint({"a": 1, "b": 3})
+
+
+def test_what_a_failed_run_left_standing_goes_when_the_photo_is_swapped_no_more(done: PhotoResult, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    nothing = replace(done, output=None, output_sha256="", reason="because")
+    journal(out).write(done)
+    for _ in range(2):
+        journal(out).write(replace(nothing, status="failed"))
+        assert done.output.exists()
+        assert not journal(out).owned_by_another(done.photo, done.output)
+        assert journal(out).owned_by_another(done.photo.with_name("b.jpg"), done.output)
+        assert journal(out).done(done.photo, done.output) is None
+    journal(out).write(replace(nothing, status="skipped"))
+    assert not done.output.exists()
+
+
+def test_what_somebody_edited_after_a_failure_stays(done: PhotoResult, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    journal(out).write(done)
+    journal(out).write(replace(done, status="failed", output=None, output_sha256=""))
+    done.output.write_bytes(b"edited")
+    journal(out).write(replace(done, status="no_face", output=None, output_sha256=""))
+    assert done.output.read_bytes() == b"edited"

@@ -7,7 +7,7 @@ import torch
 
 from stylswap.errors import ShapeError, WeightError
 from stylswap.losses import check_weights, wanted, weigh
-from stylswap.losses.weigh import Ramp, check_ramps, weights_at
+from stylswap.losses.weigh import Ramp, check_ramps, ever_wanted, weights_at
 
 NAMES = frozenset({"style", "content", "lighting", "smoothness"})
 WEIGHTS = {"content": 1.0, "style": 25.0, "lighting": 0.0, "smoothness": 2}
@@ -68,6 +68,11 @@ def test_terms_must_be_one_number_per_face(wrong: torch.Tensor) -> None:
 def test_wanted_are_the_terms_with_a_positive_weight() -> None:
     assert wanted(WEIGHTS) == {"content", "style", "smoothness"}
     assert wanted({"content": 0}) == frozenset()
+
+
+def test_ever_wanted_are_also_the_terms_of_falling_ramps() -> None:
+    ramps = {"content": (0.2, 0.5, 3.0), "style": [0.0, 0.5, 0.0]}
+    assert ever_wanted({"content": 0.0, "style": 0.0, "keep": 1.0}, ramps) == {"content", "keep"}
 
 
 def test_weights_that_fit_pass() -> None:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from stylswap.errors import RunError
-from stylswap.training.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from stylswap.training.checkpoint import checkpoints, load_checkpoint, refuse_checkpoints, save_checkpoint
 
 
 def save(run: Path, *steps: int) -> None:
@@ -45,6 +45,19 @@ def test_two_are_kept(tmp_path: Path) -> None:
     save(tmp_path, 200, 400, 600, 800)
     assert steps_of(tmp_path) == [600, 800]
     assert load_checkpoint(tmp_path)[1]["step"] == 800
+
+
+def test_what_was_just_written_stays_whatever_lies_there(tmp_path: Path) -> None:
+    save(tmp_path, 600, 800, 5)
+    assert steps_of(tmp_path) == [5, 600, 800]
+
+
+def test_a_new_training_is_not_begun_over_an_old_one(tmp_path: Path) -> None:
+    refuse_checkpoints(tmp_path)
+    refuse_checkpoints(tmp_path / "not there yet")
+    save(tmp_path, 1)
+    with pytest.raises(RunError, match="go on with it by --resume"):
+        refuse_checkpoints(tmp_path)
 
 
 def test_the_millionth_step_is_newer_than_the_one_before(tmp_path: Path) -> None:
