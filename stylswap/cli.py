@@ -155,7 +155,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     from stylswap.progress import SwapDisplay, evaluation_lines
 
     colour = options.colour or SwapOptions().colour
-    joining = SwapOptions(options.blend, colour, options.detail, mask=options.mask, glasses=options.glasses)
+    joining = SwapOptions(options.blend, colour, options.detail, mask=options.mask, glasses=options.glasses, forehead=options.forehead)
     request = EvaluateRequest(
         options.identity, options.photos, options.out, options.identity_photos, joining, options.first, options.device or "auto"
     )

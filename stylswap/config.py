@@ -87,7 +87,7 @@ class ContentSettings(_Table):
 class ExpressionSettings(_Table):
     """The expression term."""
 
-    mouth_weight: float = Field(2.0, ge=0, description="weight of the mouth's points; the others have 1")
+    mouth_weight: float = Field(3.0, ge=0, description="weight of the mouth's points; the others have 1")
 
 
 class DetailSettings(_Table):
@@ -161,7 +161,7 @@ class LossSettings(_Table):
 class TrainingSettings(_Table):
     """Optimisation."""
 
-    steps: PositiveInt = Field(2000, description="steps of a full training; --minutes replaces it by a time budget")
+    steps: PositiveInt = Field(2500, description="steps of a full training; --minutes replaces it by a time budget")
     batch_size: PositiveInt = 4
     learning_rate: PositiveFloat = 1e-3
     final_learning_rate: PositiveFloat = 1e-4

@@ -99,6 +99,7 @@ class IdentityFile:
         engine: Which engine renders it.
         version: Of the stylswap that wrote it.
         sha256: Of the file it was read from, "" before it is written.
+        forehead: How far up a face is swapped, see `stylswap.faces.forehead.below_hairline`; None: nobody looked, or nothing limits it.
     """
 
     tensors: Mapping[str, Tensor]
@@ -113,10 +114,11 @@ class IdentityFile:
     engine: str = "style"
     version: str = ""
     sha256: str = field(default="", compare=False)
+    forehead: float | None = None
 
     def header(self) -> dict[str, Any]:
         """Everything but the tensors, as JSON types."""
-        names = ("engine", "version", "network", "size", "alignment", "settings", "data", "training")
+        names = ("engine", "version", "network", "size", "alignment", "settings", "data", "training", "forehead")
         facts = {name: getattr(self, name) for name in names}
         return {"format": FORMAT, **facts, "reference": np.asarray(self.reference).tolist(), "card": asdict(self.card)}
 
@@ -182,4 +184,5 @@ def _from_header(path: Path, header: dict[str, Any], tensors: dict[str, Tensor],
         engine=header["engine"],
         version=header["version"],
         sha256=sha256,
+        forehead=None if header.get("forehead") is None else float(header["forehead"]),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from stylswap.errors import did_you_mean
-from stylswap.names import BEYOND_POSE, CONSENTS, DETAILS, GLASSES, JOIN_BLENDS, JOIN_COLOURS, MASKS
+from stylswap.names import BEYOND_POSE, CONSENTS, DETAILS, FOREHEADS, GLASSES, JOIN_BLENDS, JOIN_COLOURS, MASKS
 from stylswap.version import __version__
 
 STYLE: Final = "style"
@@ -162,6 +162,7 @@ def _add_joining(group: Any) -> None:
         default="auto",
         help="keep them with the eyes behind them, keep the rims, or let the network draw all (default auto: as it was trained)",
     )
+    group.add_argument("--forehead", choices=FOREHEADS, default="auto", help="up to the identity's hairline (default auto), or whole")
 
 
 def _add_evaluate(verbs: Any, common: argparse.ArgumentParser) -> None:

@@ -56,6 +56,7 @@ def swap_options_of(options: argparse.Namespace, photos: Sequence[Path]) -> Any:
         options.beyond_pose,
         label,
         options.size_limit,
+        options.forehead,
     )
 
 

@@ -66,6 +66,14 @@ def test_everything_comes_back(identity: IdentityFile, path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_how_far_up_it_is_swapped_comes_back_and_old_files_do_not_say(identity: IdentityFile, path: Path) -> None:
+    assert read_identity_file(path).forehead is None
+    replace(identity, forehead=0.75).write(path)
+    assert read_identity_file(path).forehead == 0.75
+    with_header(path, {"forehead": None})
+    assert read_identity_file(path).forehead is None
+
+
 def test_any_safetensors_reader_opens_it(identity: IdentityFile, path: Path) -> None:
     assert torch.equal(load_file(path)["weight"], identity.tensors["weight"])
 

@@ -70,7 +70,7 @@ class EvaluateRequest:
         words += ["--identity-photos", str(self.identity_photos)] if self.identity_photos is not None else []
         words += ["--first", str(self.first)] if self.first is not None else []
         default = SwapOptions()
-        for name in ("blend", "colour", "detail", "mask", "glasses"):
+        for name in ("blend", "colour", "detail", "mask", "glasses", "forehead"):
             value = getattr(self.options, name)
             words += [f"--{name}", value] if value != getattr(default, name) else []
         return shlex.join(words)

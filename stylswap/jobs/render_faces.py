@@ -12,6 +12,7 @@ from torch import Tensor
 from stylswap.engines.rendering import Rendered
 from stylswap.errors import SettingsError, WeightsFileError
 from stylswap.faces.batch import FaceBatch
+from stylswap.faces.forehead import below_hairline
 from stylswap.features.parsing import WEIGHTS_NAME, Glasses, ParsedMasks, ParsingSegmenter
 from stylswap.jobs.device import pick_precision
 from stylswap.jobs.swapped import Aligned, RenderedFaces
@@ -37,7 +38,15 @@ class FaceRenderer:
     one. So a CPU takes one face at a time, which costs it nothing, and an accelerator takes batches of one fixed size.
     """
 
-    def __init__(self, renderer: Renderer, parser: ParsingSegmenter | None, device: torch.device, *, one_by_one: bool = False) -> None:
+    def __init__(
+        self,
+        renderer: Renderer,
+        parser: ParsingSegmenter | None,
+        device: torch.device,
+        *,
+        one_by_one: bool = False,
+        forehead: float | None = None,
+    ) -> None:
         """Put both together.
 
         Args:
@@ -45,10 +54,12 @@ class FaceRenderer:
             parser: On the device; None where face parsing is off.
             device: Where the faces are sent.
             one_by_one: The renderer gains nothing from a batch, also on an accelerator.
+            forehead: Where the masks end, see `below_hairline`; None: nothing limits them.
         """
         self._renderer = renderer
         self._parser = parser
         self._device = device
+        self._forehead = forehead
         self._batch = 1 if one_by_one or device.type == "cpu" else MOST_FACES
 
     @property
@@ -72,18 +83,25 @@ class FaceRenderer:
         count = len(outputs)
         if self._parser is None or photo.views is None:
             nothing = ((False,) * count, (0.0,) * count, (False,) * count)
-            return RenderedFaces(outputs, photo.faces.masks, *nothing, {"render": seconds})
+            return RenderedFaces(outputs, self._up_to_hairline(photo.faces.masks, photo.faces), *nothing, {"render": seconds})
         began = time.perf_counter()
         parsed = self._parse(photo)
         spent = {"render": seconds, "parse": time.perf_counter() - began}
-        return RenderedFaces(outputs, parsed.masks.cpu(), parsed.used_parsing, parsed.occluded_share, parsed.has_glasses, spent)
+        masks = self._up_to_hairline(parsed.masks.cpu(), photo.faces)
+        return RenderedFaces(outputs, masks, parsed.used_parsing, parsed.occluded_share, parsed.has_glasses, spent)
 
     def _parse(self, photo: Aligned) -> ParsedMasks:
         assert self._parser is not None
         assert photo.views is not None
-        side, view_px = photo.faces.size, int(photo.views.shape[-1])
-        landmarks = (photo.faces.landmarks + 0.5) * (view_px / side) - 0.5  # both sides span the same square
+        landmarks = _enlarged(photo.faces, int(photo.views.shape[-1]))
         return self._parser.parse(photo.views.to(self._device), landmarks.to(self._device))
+
+    def _up_to_hairline(self, masks: Tensor, faces: FaceBatch) -> Tensor:
+        """Masks (B, 1, M, M) over the square of the faces, as far up as the identity has a forehead."""
+        if self._forehead is None or len(faces) == 0:
+            return masks
+        size = int(masks.shape[-1])
+        return masks * below_hairline(_enlarged(faces, size), size, self._forehead)
 
     def _render(self, faces: FaceBatch) -> Tensor:
         """(B, 3, S, S); halves the batch when the accelerator's memory is full."""
@@ -122,6 +140,11 @@ def load_parser(mask: str, device: torch.device, glasses: Glasses = "keep") -> P
             raise
         return None
     return ParsingSegmenter.load(device=device, precision=pick_precision("auto", device), glasses=glasses)
+
+
+def _enlarged(faces: FaceBatch, size: int) -> Tensor:
+    """The landmarks in pixels of another side over the same square, (B, 68, 2)."""
+    return (faces.landmarks + 0.5) * (size / faces.size) - 0.5
 
 
 def _together(batches: Sequence[FaceBatch]) -> FaceBatch:

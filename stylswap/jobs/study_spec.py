@@ -20,7 +20,7 @@ from stylswap.jobs.swap_options import SwapOptions
 from stylswap.photo import list_photos
 
 # What `Variant.join` may say.
-_JOIN = ("blend", "colour", "detail", "mask", "glasses")
+_JOIN = ("blend", "colour", "detail", "mask", "glasses", "forehead")
 
 
 class _Table(BaseModel):

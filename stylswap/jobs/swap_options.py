@@ -8,7 +8,7 @@ from typing import Any
 
 from stylswap.errors import SettingsError, did_you_mean
 from stylswap.jobs.choose import FaceChoice
-from stylswap.names import BEYOND_POSE, DETAILS, GLASSES, JOIN_BLENDS, JOIN_COLOURS, MASKS
+from stylswap.names import BEYOND_POSE, DETAILS, FOREHEADS, GLASSES, JOIN_BLENDS, JOIN_COLOURS, MASKS
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class SwapOptions:
             ``"swap"`` does not care.
         label: A visible text in the corner of every swapped photo; "" for none.
         size_limit_mp: Photos of more megapixels are refused.
+        forehead: How far up a forehead is swapped: ``"auto"`` as far as the identity's own photos show it, below its hairline, where the
+            identity file says how far that is; ``"whole"`` as far as the mask goes.
     """
 
     blend: str = "auto"
@@ -41,6 +43,7 @@ class SwapOptions:
     beyond_pose: str = "warn"
     label: str = ""
     size_limit_mp: float = 100.0
+    forehead: str = "auto"
 
     def __post_init__(self) -> None:
         checks: Sequence[tuple[str, str, Sequence[str]]] = (
@@ -49,6 +52,7 @@ class SwapOptions:
             ("detail", self.detail, DETAILS),
             ("mask", self.mask, MASKS),
             ("glasses", self.glasses, GLASSES),
+            ("forehead", self.forehead, FOREHEADS),
             ("beyond_pose", self.beyond_pose, BEYOND_POSE),
         )
         for name, value, known in checks:

@@ -68,7 +68,8 @@ class Swapper:
         parser = load_parser(self.options.mask, self.device, glasses_of(identity, self.options))
         one_by_one = renderer is not None
         renderer = renderer or StyleRenderer(network_of(identity).to(self.device))
-        self.renderer = FaceRenderer(renderer, parser, self.device, one_by_one=one_by_one)
+        forehead = identity.forehead if self.options.forehead == AUTO else None
+        self.renderer = FaceRenderer(renderer, parser, self.device, one_by_one=one_by_one, forehead=forehead)
         self._aligner = aligner_of(identity, self.options, detector=detector, view_px=VIEW_PX if parser is not None else None)
         self._joiner = PhotoJoiner(self.options)
 
