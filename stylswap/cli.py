@@ -114,18 +114,13 @@ def _refuse_with_resume(options: argparse.Namespace) -> None:
 
 
 def _swap(options: argparse.Namespace, console: Console) -> int:
-    from stylswap.jobs.swap import SwapRequest, swap_photos
-    from stylswap.jobs.swap_plan import plan
+    from stylswap.jobs.swap import SwapRequest, dry_run, swap_photos
+    from stylswap.jobs.swap_plan import check_out_folder, plan
     from stylswap.progress import SwapDisplay, TrainDisplay
     from stylswap.swap_arguments import mask_in_words, signer_of, swap_options_of, swapper_of
 
     pairs = plan(options.photos, options.out)
-    if options.dry_run:
-        if options.json:
-            _show([{"photo": str(photo), "output": str(output)} for photo, output in pairs])
-        else:
-            print("\n".join(f"{photo} -> {output}" for photo, output in pairs))
-        return DONE
+    check_out_folder(options.out, report=not options.no_report)  # before an identity is loaded, or prepared for minutes
     request = SwapRequest(
         options.photos, options.out, options.force, options.max_failures, options.workers, signer_of(options), not options.no_report
     )
@@ -134,11 +129,14 @@ def _swap(options: argparse.Namespace, console: Console) -> int:
         on_photo = preparing.on_photo_of("identity")
         swapper = swapper_of(options, swap_options, on_photo=on_photo, on_prepared=preparing.on_prepared)
     console.print(f"{swapper.identity.card.name} on {swapper.device}; {mask_in_words(swapper)}")
+    if options.dry_run:
+        return _show_plan(dry_run(swapper, request), options)
     with SwapDisplay(console) as display:
-        summary = swap_photos(swapper, request, on_photo=display.on_photo)
+        summary = swap_photos(swapper, request, on_photo=display.on_photo, on_interrupt=display.on_interrupt)
     if options.json:
         _show({"counts": dict(summary.counts), "done_earlier": summary.num_cached, "seconds": round(summary.seconds, 2),
                "out": str(options.out), "report": str(summary.report) if summary.report else None, "stopped": summary.stopped,
+               "interrupted": summary.interrupted,
                "photos": [{**result.as_json(), "cached": result.cached} for result in summary.results]})  # fmt: skip
     else:
         for result in summary.results:
@@ -147,6 +145,17 @@ def _swap(options: argparse.Namespace, console: Console) -> int:
     if summary.interrupted:
         return INTERRUPTED
     return DONE if summary.complete else SOME_FAILED
+
+
+def _show_plan(planned: Sequence[Any], options: argparse.Namespace) -> int:
+    """What a swap would do, a line a photo; the exit code says whether some would fail unseen."""
+    if options.json:
+        _show([photo.as_json() for photo in planned])
+    else:
+        for photo in planned:
+            told = f"{photo.photo}: failed, {photo.reason}" if photo.status == "failed" else f"{photo.photo}: done"
+            print(f"{photo.photo} -> {photo.output}" if photo.status == "planned" else told)
+    return SOME_FAILED if any(photo.status == "failed" for photo in planned) else DONE
 
 
 def _evaluate(options: argparse.Namespace, console: Console) -> int:
@@ -199,9 +208,10 @@ def _doctor(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         _show(diagnosis.as_json())
     else:
+        width = 1 + max((len(row.name) for row in diagnosis.rows), default=0)
         for row in diagnosis.rows:
-            mend = f"\n{'':26}-> {row.mend}" if row.mend else ""
-            print(f"{row.status:8}{row.name:18}{row.found}{mend}")
+            mend = f"\n{'':{8 + width}}-> {row.mend}" if row.mend else ""
+            print(f"{row.status:8}{row.name:{width}}{row.found}{mend}")
     return DONE if diagnosis.healthy else COULD_NOT_RUN
 
 
@@ -221,24 +231,24 @@ def _prepare(options: argparse.Namespace, console: Console) -> int:
 
 def _info(options: argparse.Namespace, console: Console) -> int:
     from stylswap.identity_file import read_identity_file
+    from stylswap.jobs.identity_facts import identity_facts, identity_lines
     from stylswap.jobs.swapper import find_identity
 
     path = find_identity(options.identity)
-    identity = read_identity_file(path)
-    facts = {"file": str(path), "sha256": identity.sha256, **identity.header()}
-    facts.pop("reference")  # 136 numbers that nobody reads
-    facts["parameters"] = sum(tensor.numel() for tensor in identity.tensors.values())
-    _show(facts)
+    facts = identity_facts(path, read_identity_file(path), descriptor=options.descriptor)
+    _show(facts) if options.json else print("\n".join(identity_lines(facts)))
     return DONE
 
 
 def _weights(options: argparse.Namespace, console: Console) -> int:
-    from stylswap.weights import fetch_weights, list_weights, verify_weights
+    from stylswap.weights import fetch_weights, list_weights, verify_weights, weights_entry
 
     if options.action == "fetch":
         if options.name is None:
             raise UsageError("fetch needs a name; `stylswap weights list` shows them")
         path = str(fetch_weights(options.name))
+        if weights_entry(options.name).artefact is None:
+            console.print(f"{options.name} ships with stylswap and is here, there is nothing to fetch")
         _show({"path": path}) if options.json else print(path)
         return DONE
     rows = verify_weights() if options.action == "verify" else [(entry, "") for entry in list_weights()]

@@ -9,12 +9,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, Strict, ValidationError, field_validator
 
 from stylswap.errors import SettingsError, did_you_mean
+
+# The default network halves the side of a crop four times.
+SIZE_MULTIPLE: Final = 16
 
 
 class _Table(BaseModel):
@@ -39,6 +42,7 @@ class PrepareSettings(_Table):
     mask: Literal["parsing", "landmarks"] = Field(
         "parsing", description="what of a training face is face: without what the face parser sees in front of it, or the landmarks alone"
     )
+    hairline: bool = Field(True, description="where faces are parsed, end them below the identity's own hairline, in training and in swaps")
     min_photos: PositiveInt = Field(20, description="fewer usable photos of the identity are an error")
     few_photos: PositiveInt = Field(40, description="fewer usable photos of the identity are a warning")
     min_face_px: PositiveInt = Field(40, description="faces whose aligned square is smaller in the photo are left out")
@@ -190,6 +194,15 @@ class Settings(_Table):
     loss: LossSettings = LossSettings()
     training: TrainingSettings = TrainingSettings()
 
+    @field_validator("size")
+    @classmethod
+    def _can_be_halved(cls, size: int) -> int:
+        # The networks say so themselves, but only `train` builds one: `prepare` would report on crops that nothing can be trained on.
+        if size % SIZE_MULTIPLE:
+            near = max(2, round(size / SIZE_MULTIPLE)) * SIZE_MULTIPLE
+            raise ValueError(f"Input should be a multiple of {SIZE_MULTIPLE}, for instance {near}")
+        return size
+
 
 def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
     """Defaults, then the file, then dotted overrides.
@@ -252,7 +265,15 @@ def _explain(detail: Mapping[str, Any]) -> str:
     name = ".".join(path)
     if detail["type"] == "extra_forbidden":
         return f"unknown setting '{name}'.{did_you_mean(path[-1], _known_keys(path[:-1]))}"
+    if detail["type"] == "tuple_type":
+        example = list(_RAMPS["adversarial"]) if "ramps" in path else _words(str(detail["input"]))
+        return f"setting '{name}': Input should be a list, for instance --set \"{name}={example}\", got {detail['input']!r}"
     return f"setting '{name}': {detail['msg'].removeprefix('Value error, ')}, got {detail['input']!r}"
+
+
+def _words(text: str) -> list[str]:
+    """The list that was meant by a text that is none: without quotes around the words, or without brackets around all."""
+    return [word.strip(" []'\"") for word in text.split(",")]
 
 
 def _known_keys(path: Sequence[str]) -> list[str]:

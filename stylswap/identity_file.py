@@ -154,6 +154,11 @@ def read_identity_file(path: Path) -> IdentityFile:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
         raise IdentityFileError(f"{path}: damaged or not a safetensors file ({error}); copy it again from where it came") from error
+    if _is_other_weights(metadata):
+        raise IdentityFileError(
+            f"{path}: holds no identity, but a checkpoint or other weights of stylswap; give an identity file, as `stylswap train --out` "
+            "writes one, or the name of one that ships"
+        )
     if _HEADER_KEY not in metadata:
         raise IdentityFileError(f"{path}: a safetensors file, but not an identity file of stylswap (it has no header)")
     try:
@@ -161,6 +166,17 @@ def read_identity_file(path: Path) -> IdentityFile:
         return _from_header(path, header, tensors, hashlib.sha256(content).hexdigest())
     except (AttributeError, KeyError, TypeError, ValueError, ConsentError) as error:
         raise IdentityFileError(f"{path}: the header is incomplete or wrong ({error!r}); the file is damaged") from error
+
+
+def _is_other_weights(metadata: Mapping[str, str]) -> bool:
+    """Whether something else of ours is in the file: a checkpoint, or a critic, whose header has another name or says other things."""
+    if _HEADER_KEY not in metadata:
+        return any(key.startswith(f"{_HEADER_KEY}-") for key in metadata)
+    try:
+        header = json.loads(metadata[_HEADER_KEY])
+    except ValueError:
+        return False
+    return isinstance(header, dict) and not {"format", "network", "card"} & header.keys()
 
 
 def _from_header(path: Path, header: dict[str, Any], tensors: dict[str, Tensor], sha256: str) -> IdentityFile:

@@ -86,8 +86,7 @@ def check_label(text: str, *, font: Path | None = None) -> None:
     if missing:
         named = ", ".join(f"'{one}' (U+{ord(one):04X})" if one.isprintable() else f"U+{ord(one):04X}" for one in missing)
         raise UsageError(
-            f"the label '{text}' has characters that {font or 'the built-in font'} cannot draw: {named}; "
-            "write it without them, or give a font that has them"
+            f"the label '{text}' has characters that {font or 'the built-in font'} cannot draw: {named}; write it without them"
         )
 
 

@@ -116,7 +116,7 @@ def _add_swap(verbs: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_DIR")
     parser.add_argument(
-        "--identity", required=True, metavar="WHO", help="a file, or a name from `stylswap weights list`; with --engine warp a folder"
+        "--identity", required=True, metavar="WHO", help="a file, or a shipped name: ada or ada-256; with --engine warp a folder"
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the results, stylswap.jsonl and report.html go")
     engine = parser.add_argument_group("engine")
@@ -175,7 +175,7 @@ def _add_evaluate(verbs: Any, common: argparse.ArgumentParser) -> None:
         "  stylswap evaluate --identity alice.safetensors --identity-photos alice/ --photos held_out/ --out evaluation/ --json\n\n"
         "Two rows that need no training stand beside it: returning the input, and pasting the identity's nearest photo.",
     )
-    parser.add_argument("--identity", required=True, metavar="FILE_OR_NAME", help="a file, or a name from `stylswap weights list`")
+    parser.add_argument("--identity", required=True, metavar="FILE_OR_NAME", help="a file, or a shipped name: ada or ada-256")
     parser.add_argument("--photos", required=True, nargs="+", type=Path, metavar="PHOTO_OR_DIR", help="photos to swap into")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where evaluation.json, photos.csv and report.html go")
     parser.add_argument("--identity-photos", type=Path, metavar="DIR", help="its own photos (default: where it was trained from)")
@@ -226,6 +226,7 @@ def _add_prepare(verbs: Any, common: argparse.ArgumentParser) -> None:
 def _add_info(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser = _verb(verbs, common, "info", "show what an identity file holds", "  stylswap info alice.safetensors\n  stylswap info ada")
     parser.add_argument("identity", metavar="FILE_OR_NAME")
+    parser.add_argument("--descriptor", action="store_true", help="also the mean face descriptor, which is biometric data")
     parser.set_defaults(verb="info")
 
 

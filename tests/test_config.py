@@ -88,9 +88,23 @@ def test_bare_words_are_texts_and_texts_may_hold_equals_signs() -> None:
         ("loss.weights=3", "setting 'loss.weights': "),
         ("size=0", "setting 'size': Input should be greater than 0, got 0"),
         ("size='128'", "setting 'size': Input should be a valid integer, got '128'"),
+        ("size=100", "setting 'size': Input should be a multiple of 16, for instance 96, got 100"),
+        ("size=3", "setting 'size': Input should be a multiple of 16, for instance 32, got 3"),
         ("size.x=3", "setting 'size': Input should be a valid integer"),
         ("seed=99999999999999999999", "setting 'seed': "),
         ("loss.style.layers=relu3_1", "setting 'loss.style.layers': "),
+        (
+            "loss.recognisers=dlib",
+            "setting 'loss.recognisers': Input should be a list, for instance --set \"loss.recognisers=['dlib']\", got 'dlib'",
+        ),
+        (
+            "loss.recognisers=[dlib, sface]",
+            "setting 'loss.recognisers': Input should be a list, for instance --set \"loss.recognisers=['dlib', 'sface']\", got '[dlib,",
+        ),
+        (
+            "loss.ramps.style=0.5",
+            "setting 'loss.ramps.style': Input should be a list, for instance --set \"loss.ramps.style=[0.4, 0.6, 0.0]\", got 0.5",
+        ),
         ("loss.style.layers=[]", "setting 'loss.style.layers': "),
         ("loss.style.layers=[3]", "setting 'loss.style.layers.0': Input should be a valid string, got 3"),
         ("loss.style.patch=2", "setting 'loss.style.patch': Input should be odd, got 2"),

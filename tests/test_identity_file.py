@@ -108,6 +108,23 @@ def test_other_networks_are_no_identity_files(tmp_path: Path, metadata: dict[str
         read_identity_file(tmp_path / "other.safetensors")
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"stylswap": '{"licence": "CC0", "maker": "x", "source": "y"}'},
+        {"stylswap": '{"base": {}, "steps": 650, "version": "0.1.0"}'},
+        {"stylswap-lighting": '{"network": {}}'},
+        {"stylswap": '{"step": 250, "data": "ab"}'},
+    ],
+    ids=["converted", "tuned", "lighting", "checkpoint"],
+)
+def test_other_weights_of_stylswap_are_not_called_damaged(tmp_path: Path, metadata: dict[str, str]) -> None:
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors", metadata=metadata)
+    with pytest.raises(IdentityFileError, match=r"other\.safetensors: holds no identity, but a checkpoint or other weights") as caught:
+        read_identity_file(tmp_path / "other.safetensors")
+    assert "damaged" not in str(caught.value)
+
+
 def test_a_newer_format_asks_for_an_upgrade(path: Path) -> None:
     with_header(path, {"format": FORMAT + 1, "version": "9.1", "card": {"surprise": 1}})
     with pytest.raises(IdentityFileError, match=rf"stylswap 9\.1 in format {FORMAT + 1}.*pip install --upgrade stylswap"):

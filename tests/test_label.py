@@ -183,7 +183,7 @@ def test_other_words_are_other_pixels() -> None:
 )
 def test_characters_that_would_be_boxes_are_refused_by_name(text: str, named: str) -> None:
     for call in (lambda: check_label(text), lambda: draw_label(_flat(0.5), text)):
-        with pytest.raises(UsageError, match=f"the built-in font cannot draw: {named};"):
+        with pytest.raises(UsageError, match=f"the built-in font cannot draw: {named}; write it without them$"):
             call()
 
 

@@ -139,6 +139,15 @@ def test_a_missing_file_that_cannot_be_fetched_asks_for_a_reinstall(shipped):
         weights.fetch_weights("small")
 
 
+def test_what_ships_and_is_here_need_not_be_fetched(shipped):
+    (shipped / "manifest.toml").write_text(toml({**ROW, "kind": "identity"}))
+    put(shipped / "small.safetensors", CONTENT)
+    assert weights.fetch_weights("small") == shipped / "small.safetensors"
+    put(shipped / "small.safetensors", CONTENT[:-1])
+    with pytest.raises(WeightsFileError, match="Reinstall stylswap"):
+        weights.fetch_weights("small")
+
+
 @pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT[:-1] + b"!"], ids=["short", "one byte changed"])
 def test_a_damaged_file_is_refused_with_both_hashes(shipped, content):
     (shipped / "small.safetensors").write_bytes(content)

@@ -20,7 +20,7 @@ _ACROSS: Final = np.linspace(-0.6, 0.6, 13)  # where the hairline is looked for,
 _UPWARDS: Final = np.arange(0.15, 1.3, 0.01)
 _ONE_FACE: Final = 0.2  # a hairline is no circle: where it hangs low the mask must end below it, single strands aside
 _ALL_FACES: Final = 0.25  # and so for photos with a fringe or a hat, if there are enough of them
-_BELOW: Final = 0.1  # a network begins to draw a hairline below it
+_BELOW: Final = 0.05  # hair that is combed back begins with single ones
 
 
 def forehead_height(parser: FaceParser, images: Tensor, landmarks: Tensor) -> float | None:

@@ -94,6 +94,7 @@ def _prepare_folder(out: Path) -> list[Path]:
         (out / MARKER).touch()
         for path in [path for pattern in _RUN_FILES for path in (out / RUN).glob(pattern)]:
             path.unlink()
+        (out / FRESH_FILE).unlink(missing_ok=True)  # a training replaces no identity file
         return _copy_photos(out / PHOTOS)
     except OSError as error:
         raise StylswapError(f"{error.filename or out}: the demo cannot write there ({error.strerror or error})") from error

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,26 +17,28 @@ from typing import Final
 import numpy as np
 import torch
 
-from stylswap.errors import UsageError
+from stylswap.errors import FaceSetError, UsageError
 from stylswap.examples import EXAMPLES, examples_path
 from stylswap.jobs.evaluate import Inputs, OnPhoto, Pictures, evaluate
-from stylswap.jobs.evaluation import INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation
+from stylswap.jobs.evaluation import EVALUATION_FILE, INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation, read_evaluation
 from stylswap.jobs.figure_columns import CHIEF, COLUMNS
 from stylswap.jobs.judges import Judges, mean_descriptor
 from stylswap.jobs.look import OwnPhotos
 from stylswap.jobs.run_folder import RUN_FILE
+from stylswap.jobs.study_spec import photo_hash
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapper import Swapper
 from stylswap.metrics.light import LIGHT_BINS
 from stylswap.metrics.pose import YAW_BINS
 from stylswap.metrics.statistics import Interval
 from stylswap.photo import list_photos, write_png
-from stylswap.report import EvaluationView, Figure, PhotoView, write_evaluation_report
+from stylswap.report import REPORT_FILE, EvaluationView, Figure, PhotoView, write_evaluation_report
 from stylswap.sheets import contact_sheet
 from stylswap.storage import write_atomically
 
 PHOTOS_FILE: Final = "photos.csv"
 SHEET_FILE: Final = "sheet.png"
+OWN_PHOTO: Final = "is one of the identity's own photos"
 MOST_ON_SHEET: Final = 40
 SHEET_COLUMNS: Final = 8
 # Between the means of two folders; single photos of one person are up to 0.6 apart, and means are much steadier.
@@ -84,13 +88,15 @@ def evaluate_identity(request: EvaluateRequest, *, on_photo: OnPhoto | None = No
         on_photo: See `stylswap.jobs.evaluate.OnPhoto`.
 
     Raises:
-        UsageError: If there are no photos, or nobody says where the identity's own photos are.
+        UsageError: If there are no photos but the identity's own, nobody says where those are, or `out` holds something else.
         FaceSetError: If no photo could be swapped, or the identity's photos cannot be used.
         IdentityFileError: If the identity cannot be read.
     """
     photos = _photos(request)
     swapper = Swapper.load(request.identity, options=request.options, device=request.device)
     folder = find_identity_photos(request.identity, request.identity_photos)
+    held_out, skipped = _without_own(photos, folder)
+    _check_out(request.out, swapper)
     try:
         request.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -106,7 +112,10 @@ def evaluate_identity(request: EvaluateRequest, *, on_photo: OnPhoto | None = No
         if on_photo is not None:
             on_photo(pictures, done, total)
 
-    evaluation = evaluate(swapper, photos, inputs, own, on_photo=keep)
+    evaluation = evaluate(swapper, held_out, inputs, own, on_photo=keep)
+    if skipped:
+        note = f"{len(skipped)} of the {len(photos)} photos are the identity's own, which its training saw: they are not in the figures."
+        evaluation = dataclasses.replace(evaluation, skipped={**skipped, **evaluation.skipped}, notes=(note, *evaluation.notes))
     evaluation.write(request.out)
     write_atomically(request.out / PHOTOS_FILE, photos_csv(evaluation).encode())
     write_png(pictures_sheet(kept), request.out / SHEET_FILE)
@@ -225,6 +234,50 @@ def _photos(request: EvaluateRequest) -> list[Path]:
     if missing or not photos:
         raise UsageError(f"{', '.join(missing) or ', '.join(map(str, request.photos))}: no photos there")
     return photos[: request.first]
+
+
+def _without_own(photos: Sequence[Path], folder: Path) -> tuple[list[Path], dict[str, str]]:
+    """The photos that are not the identity's own, and a reason for each that is: a network knows those, and its figures would flatter.
+
+    Compared by content, since a copy may have any name.
+    """
+    own = {_content(path) for path in list_photos(folder)} - {""}
+    held_out = [path for path in photos if _content(path) not in own]
+    if not held_out:
+        raise UsageError(
+            f"{len(photos)} of {len(photos)} photos are the identity's own, from {folder}: its training saw them, figures would flatter "
+            "it; give --photos that it did not see"
+        )
+    kept, count = set(held_out), Counter(path.name for path in photos)
+    left_out = [path for path in photos if path not in kept]
+    return held_out, {path.name if count[path.name] == 1 else path.as_posix(): OWN_PHOTO for path in left_out}
+
+
+def _content(path: Path) -> str:
+    try:
+        return photo_hash(path)
+    except OSError:  # whoever reads the photo will say so, of this one alone
+        return ""
+
+
+def _check_out(out: Path, swapper: Swapper) -> None:
+    """Replace an earlier evaluation of the same identity file, and nothing else: its figures or a run's report may be the only ones."""
+    taken = [name for name in (EVALUATION_FILE, PHOTOS_FILE, SHEET_FILE, REPORT_FILE) if (out / name).exists()]
+    if not taken:
+        return
+    way_out = "give another --out, or move it away"
+    if EVALUATION_FILE not in taken:
+        raise UsageError(f"{out}: holds {', '.join(taken)} and no evaluation, and would be overwritten; {way_out}")
+    try:
+        earlier = read_evaluation(out).identity
+    except FaceSetError as error:
+        raise UsageError(f"{out}: its {EVALUATION_FILE} is no evaluation that can be read, and would be overwritten; {way_out}") from error
+    identity = swapper.identity
+    if earlier.get("sha256") != identity.sha256:
+        raise UsageError(
+            f"{out}: holds the evaluation of another identity file, {earlier.get('name')} ({str(earlier.get('sha256'))[:12]}), not "
+            f"{identity.card.name} ({identity.sha256[:12]}); {way_out}"
+        )
 
 
 def _cell(value: float | None) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -75,6 +75,28 @@ class PhotoResult:
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """A photo is swapped and encoded, and waits for the word to be written.
+
+    Attributes:
+        sha256: Of what will be written.
+    """
+
+    sha256: str
+
+
+class _Waiting(NamedTuple):
+    """What is kept of a photo from its encoding to its writing."""
+
+    content: bytes
+    before: Photo
+    after: Photo
+    swapped: Swapped
+    output: Path
+    result: PhotoResult
+
+
+@dataclass(frozen=True)
 class PhotoWorker:
     """Makes the handler in a worker's process; picklable.
 
@@ -98,22 +120,31 @@ class PhotoWorker:
 class PhotoHandler:
     """Answers what the pipeline asks for.
 
-    ``open``: a photo and where it goes -> its crops, or its end. ``join``: what was rendered -> its end. ``drop``: why it could not be
-    rendered -> its end.
+    ``open``: a photo and where it goes -> its crops, or its end. ``join``: what was rendered -> `Encoded`, or its end. ``write``: -> its
+    end. ``drop``: why it could not be rendered -> its end.
+
+    Encoding and writing are two requests, so that the journal can say what a file will be before it is there.
     """
 
     def __init__(self, worker: PhotoWorker) -> None:
         self._worker = worker
         self._open: dict[int, tuple[Aligned, Path, Path, str]] = {}
+        self._waiting: dict[int, _Waiting] = {}
 
-    def __call__(self, kind: str, number: int, content: Any) -> Aligned | PhotoResult:
+    def __call__(self, kind: str, number: int, content: Any) -> Aligned | Encoded | PhotoResult:
         """Answer one request; see the class."""
         if kind == "open":
             return self._begin(number, *content)
+        if kind == "write":
+            return self._write(self._waiting.pop(number))
         aligned, photo, output, sha256 = self._open.pop(number)
         if kind == "drop":
             return PhotoResult(photo, None, "failed", content, len(aligned.found), (), seconds=aligned.seconds, sha256=sha256)
-        return self._finish(aligned, content, output, PhotoResult(photo, None, "failed", "", 0, (), sha256=sha256))
+        finished = self._join(aligned, content, output, PhotoResult(photo, None, "failed", "", 0, (), sha256=sha256))
+        if isinstance(finished, PhotoResult):
+            return finished
+        self._waiting[number] = finished
+        return Encoded(hashlib.sha256(finished.content).hexdigest())
 
     def _begin(self, number: int, photo: Path, output: Path) -> Aligned | PhotoResult:
         aligned = self._worker.aligner(photo)
@@ -124,7 +155,7 @@ class PhotoHandler:
         # What the networks need travels; the photo, the largest part, stays.
         return replace(aligned, photo=None)  # type: ignore[arg-type]
 
-    def _finish(self, aligned: Aligned, rendered: RenderedFaces, output: Path, result: PhotoResult) -> PhotoResult:
+    def _join(self, aligned: Aligned, rendered: RenderedFaces, output: Path, result: PhotoResult) -> _Waiting | PhotoResult:
         swapped = self._worker.joiner(aligned, rendered)
         if swapped.status != "swapped" or swapped.photo is None:
             return _filled(result, swapped)
@@ -132,12 +163,21 @@ class PhotoHandler:
         try:
             with watch("encode"):
                 content = self._encoded(swapped.photo, result.photo, output)
+        except Exception as error:  # whatever an encoder thinks of it
+            return _not_written(result, swapped, error, watch)
+        return _Waiting(content, aligned.photo, swapped.photo, replace(swapped, seconds=watch.seconds), output, result)
+
+    def _write(self, waiting: _Waiting) -> PhotoResult:
+        content, before, after, swapped, output, result = waiting
+        watch = Stopwatch(swapped.seconds)
+        try:
+            with watch("encode"):
                 output.parent.mkdir(parents=True, exist_ok=True)
                 write_photo_bytes(content, output)
-        except Exception as error:  # whatever an encoder thinks of it
-            return replace(_filled(result, swapped), status="failed", reason=reason_of(error), faces=(), seconds=watch.seconds)
+        except Exception as error:  # such as a full disk
+            return _not_written(result, swapped, error, watch)
         with watch("check"):
-            change = _outside_change(aligned.photo, swapped.photo, output)
+            change = _outside_change(before, after, output)
         sha256 = hashlib.sha256(content).hexdigest()
         return replace(_filled(result, swapped), output=output, output_sha256=sha256, outside_change=change, seconds=watch.seconds)
 
@@ -163,6 +203,10 @@ def _filled(result: PhotoResult, swapped: Swapped) -> PhotoResult:
         left_out=swapped.left_out,
         seconds=swapped.seconds,
     )
+
+
+def _not_written(result: PhotoResult, swapped: Swapped, error: Exception, watch: Stopwatch) -> PhotoResult:
+    return replace(_filled(result, swapped), status="failed", reason=reason_of(error), faces=(), seconds=watch.seconds)
 
 
 def _outside_change(before: Photo, after: Photo, output: Path) -> tuple[float, float] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from stylswap.jobs.align_photo import reason_of
-from stylswap.jobs.photo_worker import PhotoResult
+from stylswap.jobs.photo_worker import Encoded, PhotoResult
 from stylswap.jobs.render_faces import FaceRenderer
 from stylswap.jobs.swapped import Aligned, RenderedFaces
 from stylswap.jobs.workers import Answer, Died, Workers
@@ -20,6 +20,8 @@ from stylswap.jobs.workers import Answer, Died, Workers
 PHOTOS_A_WORKER: Final = 2
 
 Pair = tuple[Path, Path]
+BeforeWrite = Callable[[Path, Path, str], None]
+"""Told of a photo, its output, and the sha256 that the output will have, just before it is written."""
 
 
 class Pipeline:
@@ -30,16 +32,27 @@ class Pipeline:
         renderer: The networks.
         pairs: Photo and output each.
         stop: Asked before a photo is begun; after it says yes, the photos at hand are finished and no others begun.
+        before_write: See `BeforeWrite`; None: nobody wants to know.
     """
 
-    def __init__(self, workers: Workers, renderer: FaceRenderer, pairs: Sequence[Pair], stop: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        renderer: FaceRenderer,
+        pairs: Sequence[Pair],
+        stop: Callable[[], bool],
+        *,
+        before_write: BeforeWrite | None = None,
+    ) -> None:
         self._workers = workers
         self._renderer = renderer
         self._pairs = pairs
         self._stop = stop
+        self._before_write = before_write
         self._pending = deque(range(len(pairs)))
         self._at_hand: list[set[int]] = [set() for _ in range(len(workers))]
         self._aligned: list[tuple[int, int, Aligned]] = []  # worker, number, faces
+        self._encoded: list[tuple[int, int, Encoded]] = []  # worker, number, what it will be
 
     def results(self) -> Iterator[PhotoResult]:
         """A result for each photo that was begun, as they finish."""
@@ -49,6 +62,7 @@ class Pipeline:
                 finished = self._buried(event) if isinstance(event, Died) else self._taken_in(event)
                 if finished is not None:
                     yield finished
+            self._write()
             self._hand_out()
             self._render()
 
@@ -63,9 +77,19 @@ class Pipeline:
         if isinstance(answer.content, Aligned):
             self._aligned.append((answer.worker, answer.number, answer.content))
             return None
+        if isinstance(answer.content, Encoded):  # not answered here: the worker may have died since, as a later event says
+            self._encoded.append((answer.worker, answer.number, answer.content))
+            return None
         self._at_hand[answer.worker].discard(answer.number)
         result: PhotoResult = answer.content
         return result
+
+    def _write(self) -> None:
+        waiting, self._encoded = self._encoded, []
+        for worker, number, encoded in waiting:
+            if self._before_write is not None:
+                self._before_write(*self._pairs[number], encoded.sha256)
+            self._workers.send(worker, "write", number, None)
 
     def _render(self) -> None:
         waiting, self._aligned = self._aligned, []
@@ -86,6 +110,7 @@ class Pipeline:
         lost = self._at_hand[death.worker]
         self._at_hand[death.worker] = set()
         self._aligned = [waiting for waiting in self._aligned if waiting[0] != death.worker]
+        self._encoded = [written for written in self._encoded if written[0] != death.worker]
         self._pending.extendleft(sorted(lost - {death.number}, reverse=True))
         if death.number is None:
             return None

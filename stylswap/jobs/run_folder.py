@@ -27,7 +27,7 @@ class TrainRequest:
     Attributes:
         identity: Folder with the identity's photos.
         faces: Folder with faces of many people.
-        out: The identity file to write.
+        out: The identity file to write; an existing one is replaced by a resumed run only.
         card: Who it is, and who consented.
         settings: What is computed.
         run: Run folder.
@@ -82,11 +82,16 @@ def open_run(request: TrainRequest, *, resume: bool) -> None:
     """Make the run folder and find out now, not after an hour, that something cannot be written.
 
     Raises:
-        RunError: If the folder holds another run, or it or the output's folder cannot be written.
+        RunError: If the folder holds another run, the identity file exists, or one of the two cannot be written.
     """
     # A run without a checkpoint, for instance because a folder held too few photos, has nothing to lose and may be started again.
     if not resume and checkpoints(request.run):
-        raise RunError(f"{request.run}: holds another run; resume it with --resume {request.run}, or give another --run folder")
+        # The usual run folder goes with --out. With another --run alone, the next training would ask for another --out as well.
+        other = "--out" if request.run == request.out.with_suffix(".run") else "--run folder"
+        raise RunError(f"{request.run}: holds another run; resume it with --resume {request.run}, or give another {other}")
+    # The training before this one may have taken an hour. A resumed run replaces the file that it wrote itself.
+    if not resume and request.out.exists():
+        raise RunError(f"{request.out}: exists already; give another --out, or move it away")
     facts = {
         "identity": str(request.identity.resolve()),
         "faces": str(request.faces.resolve()),

@@ -21,7 +21,7 @@ from stylswap.interrupt import first_ctrl_c
 from stylswap.jobs.photo_worker import PhotoResult
 from stylswap.jobs.pipeline import Pair, Pipeline
 from stylswap.jobs.swap_journal import SwapJournal, fingerprint, remove_left_overs
-from stylswap.jobs.swap_plan import plan
+from stylswap.jobs.swap_plan import PlannedPhoto, check_out_folder, plan
 from stylswap.jobs.swapper import Swapper
 from stylswap.jobs.workers import InlineWorker, ProcessWorkers
 from stylswap.report import SwapRun, write_swap_report
@@ -41,7 +41,7 @@ class SwapRequest:
     Attributes:
         photos: Files and folders.
         out: Where the results, the journal and the report go.
-        force: Do everything again, whatever the journal says.
+        force: Do everything again, whatever the journal says; outputs that were edited are left alone all the same.
         max_failures: Stop when more photos than this have failed; None: never.
         workers: Processes; None: one for each core that there is to use, and none at all for a few photos. 0: everything in this process.
         signer: Signs every output.
@@ -72,6 +72,7 @@ class SwapSummary:
         interrupted: True when Ctrl-C ended it after the photos at hand.
         stopped: Why it ended early, else "".
         report: The report, None where none was written.
+        num_planned: Photos there are; more than `results` after Ctrl-C or a stop.
     """
 
     results: tuple[PhotoResult, ...]
@@ -79,6 +80,7 @@ class SwapSummary:
     interrupted: bool = False
     stopped: str = ""
     report: Path | None = None
+    num_planned: int = 0
     counts: Counter[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,31 +97,50 @@ class SwapSummary:
         return not self.interrupted and not self.stopped and self.counts["swapped"] == len(self.results)
 
 
-def swap_photos(swapper: Swapper, request: SwapRequest, *, on_photo: OnPhoto | None = None) -> SwapSummary:
+def dry_run(swapper: Swapper, request: SwapRequest) -> list[PlannedPhoto]:
+    """What `swap_photos` would do; nothing is written. It refuses what that would refuse.
+
+    Raises:
+        UsageError: See `swap_photos`.
+        PhotoError: If the output folder cannot be read.
+    """
+    pairs, journal = _checked(swapper, request)
+    planned = []
+    for photo, output in pairs:
+        known = _known(photo, output, request, journal)
+        status = "planned" if known is None else "done" if known.cached else known.status
+        planned.append(PlannedPhoto(photo, output, status, known.reason if known is not None and status == "failed" else ""))
+    return planned
+
+
+def swap_photos(
+    swapper: Swapper, request: SwapRequest, *, on_photo: OnPhoto | None = None, on_interrupt: Callable[[], None] | None = None
+) -> SwapSummary:
     """Swap photos and folders of photos. A photo that fails never stops the others, and what is written stays.
 
-    Running it again does only what is missing or changed; see `stylswap.jobs.swap_journal.SwapJournal`. Worker processes import the main
-    module anew: a script that calls this must do so under ``if __name__ == "__main__":``.
+    Running it again does only what is missing or changed, and overwrites nothing but outputs of the same photos that nobody edited; see
+    `stylswap.jobs.swap_journal.SwapJournal`.
+    Worker processes import the main module anew: a script that calls this must do so under ``if __name__ == "__main__":``.
 
     Args:
         swapper: Loaded once, used for all.
         request: What to do.
         on_photo: Called with each result, how many are done, and how many there are.
+        on_interrupt: Called at the first Ctrl-C, after which the photos at hand are finished; inside the signal's handler.
 
     Returns:
         A result for each photo; after Ctrl-C for those that were finished.
 
     Raises:
-        UsageError: See `plan`; or if a file would be overwritten that was not made from the same photo.
+        UsageError: See `plan` and `check_out_folder`; or if a file would be overwritten that was not made from the same photo.
         PhotoError: If the output folder cannot be written.
         RunError: If worker processes cannot be started.
     """
-    pairs = plan(request.photos, request.out)
     began = time.monotonic()
-    journal = _open_journal(swapper, request)
-    _refuse_to_overwrite(journal, pairs, request.out)
+    pairs, journal = _checked(swapper, request)
+    _open(journal, request.out)
     results: dict[Path, PhotoResult] = {}
-    halt = _Halt(request.max_failures)
+    halt = _Halt(request.max_failures, on_interrupt)
     with first_ctrl_c(halt.interrupt):
         for result in _results(swapper, request, pairs, journal, halt):
             results[result.photo] = result
@@ -133,7 +154,7 @@ def swap_photos(swapper: Swapper, request: SwapRequest, *, on_photo: OnPhoto | N
     finished = tuple(results[photo] for photo in order if photo in results)
     seconds = time.monotonic() - began
     report = _write_report(swapper, request, finished, seconds, early=bool(halt)) if request.report else None
-    return SwapSummary(finished, seconds, halt.interrupted, halt.reason, report)
+    return SwapSummary(finished, seconds, halt.interrupted, halt.reason, report, len(pairs))
 
 
 def _write_report(swapper: Swapper, request: SwapRequest, results: Sequence[PhotoResult], seconds: float, *, early: bool) -> Path:
@@ -158,8 +179,9 @@ def _write_report(swapper: Swapper, request: SwapRequest, results: Sequence[Phot
 class _Halt:
     """Whether to go on."""
 
-    def __init__(self, max_failures: int | None) -> None:
+    def __init__(self, max_failures: int | None, on_interrupt: Callable[[], None] | None) -> None:
         self._max_failures = max_failures
+        self._on_interrupt = on_interrupt
         self._failures = 0
         self._asked = threading.Event()
         self.reason = ""
@@ -170,6 +192,8 @@ class _Halt:
 
     def interrupt(self) -> None:
         self._asked.set()
+        if self._on_interrupt is not None:
+            self._on_interrupt()
 
     def count(self, result: PhotoResult) -> None:
         self._failures += result.status == "failed"
@@ -180,13 +204,33 @@ class _Halt:
         return self.interrupted or bool(self.reason)
 
 
-def _open_journal(swapper: Swapper, request: SwapRequest) -> SwapJournal:
+def _checked(swapper: Swapper, request: SwapRequest) -> tuple[list[Pair], SwapJournal]:
+    """What is to be done, and what was done. Nothing is written: a run that is refused leaves no trace."""
+    pairs = plan(request.photos, request.out)
     try:
-        request.out.mkdir(parents=True, exist_ok=True)
-        remove_left_overs(request.out)
-        return SwapJournal(request.out, _fingerprints(swapper, request), swapper.identity.sha256)
+        check_out_folder(request.out, report=request.report)
+        journal = SwapJournal(request.out, _fingerprints(swapper, request), swapper.identity.sha256)
     except OSError as error:
-        raise PhotoError(f"{request.out}: the output folder cannot be written ({error.strerror})") from error
+        raise PhotoError(f"{request.out}: the output folder cannot be read ({error.strerror})") from error
+    _refuse_to_overwrite(journal, pairs, request.out)
+    return pairs, journal
+
+
+def _open(journal: SwapJournal, out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        remove_left_overs(out)
+        journal.open()
+    except OSError as error:
+        raise PhotoError(f"{out}: the output folder cannot be written ({error.strerror})") from error
+
+
+def _known(photo: Path, output: Path, request: SwapRequest, journal: SwapJournal) -> PhotoResult | None:
+    """The result of a photo that need not be, or must not be, swapped now."""
+    if journal.was_edited(photo, output):  # --force means the work, not somebody's retouching
+        reason = f"{output} was edited since it was swapped; move it away, or give another --out"
+        return PhotoResult(photo, None, "failed", reason, 0, ())
+    return None if request.force else journal.done(photo, output)
 
 
 def _refuse_to_overwrite(journal: SwapJournal, pairs: Sequence[Pair], out: Path) -> None:
@@ -221,11 +265,11 @@ def _results(
     """What is done already, then everything else as it finishes."""
     missing: list[Pair] = []
     for photo, output in pairs:
-        earlier = None if request.force or halt else journal.done(photo, output)
-        if earlier is None:
+        known = None if halt else _known(photo, output, request, journal)
+        if known is None:
             missing.append((photo, output))
         else:
-            yield earlier
+            yield known
     if not missing or halt:
         return
     count = request.workers if request.workers is not None else min(num_cores(), MOST_WORKERS)
@@ -236,6 +280,6 @@ def _results(
     torch.set_num_threads(1)
     try:
         with closing(InlineWorker(worker) if inline else ProcessWorkers(worker, min(count, len(missing)))) as workers:
-            yield from Pipeline(workers, swapper.renderer, missing, lambda: bool(halt)).results()
+            yield from Pipeline(workers, swapper.renderer, missing, lambda: bool(halt), before_write=journal.begin).results()
     finally:
         torch.set_num_threads(threads)

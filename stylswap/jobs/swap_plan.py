@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from stylswap.errors import UsageError
 from stylswap.jobs.choose import photo_key
+from stylswap.jobs.swap_journal import JOURNAL_FILE
 from stylswap.photo import list_photos, output_name
+from stylswap.report import REPORT_FILE
+from stylswap.training.journal import Journal
+
+# How the pages begin that `stylswap.report.write_swap_report` writes.
+_REPORT_HEAD: Final = b"<!doctype html>"
+_REPORT_TITLE: Final = b"<title>Swap of "
+_HEAD_BYTES: Final = 4096
+# A line that a crash cut off is ours where it begins like this.
+_LINE_START: Final = b'{"photo": '
+
+
+@dataclass(frozen=True)
+class PlannedPhoto:
+    """What a run would do with a photo.
+
+    Attributes:
+        photo: The photo.
+        output: Where its output goes.
+        status: ``"planned"``, ``"done"`` (by an earlier run) or ``"failed"`` (it would not even be tried).
+        reason: Why it would fail, else "".
+    """
+
+    photo: Path
+    output: Path
+    status: str
+    reason: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """The plan as JSON types."""
+        return {"photo": str(self.photo), "output": str(self.output), "status": self.status, "reason": self.reason}
 
 
 def plan(photos: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
@@ -31,15 +65,16 @@ def plan(photos: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         if not path.exists():
             raise UsageError(f"{path}: no such photo or folder")
         below = Path(path.name) if len(folders) > 1 and path.is_dir() else Path()
-        found = [(one, out / below / one.relative_to(path)) for one in list_photos(path)] if path.is_dir() else [(path, out / path.name)]
-        for photo, wished in found:
-            output = output_name(wished)
-            if path.is_dir() and out_resolved != path.resolve() and out_resolved in photo.resolve().parents:
+        listed = list_photos(path, dangling=True) if path.is_dir() else [path]
+        for photo in listed:
+            output = output_name(out / below / photo.relative_to(path) if path.is_dir() else out / path.name)
+            # Not `resolve`, which raises for a link to itself.
+            if path.is_dir() and out_resolved != path.resolve() and out_resolved in Path(os.path.realpath(photo)).parents:
                 continue
             if photo_key(photo) in planned:
                 continue  # named twice, for instance by itself and by its folder
             planned.add(photo_key(photo))
-            if output.resolve() == photo.resolve():
+            if os.path.realpath(output) == os.path.realpath(photo):
                 raise UsageError(f"{photo}: --out {out} would overwrite the photo itself; give another folder")
             if pairs.get(output, photo) != photo:
                 raise UsageError(f"{pairs[output]} and {photo} would both be written to {output}; swap them into different folders")
@@ -47,3 +82,41 @@ def plan(photos: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     if not pairs:
         raise UsageError(f"no photos found in {', '.join(map(str, photos)) or 'an empty list'}")
     return [(photo, output) for output, photo in pairs.items()]
+
+
+def check_out_folder(out: Path, *, report: bool) -> None:
+    """Refuse a folder that holds a journal or a report which no swap wrote: it would be replaced.
+
+    Args:
+        out: The output folder; it need not exist.
+        report: Whether a report will be written.
+
+    Raises:
+        UsageError: If there is such a file.
+        OSError: If it cannot be read.
+    """
+    names = [JOURNAL_FILE] if (out / JOURNAL_FILE).exists() and not _is_swap_journal(out / JOURNAL_FILE) else []
+    names += [REPORT_FILE] if report and (out / REPORT_FILE).exists() and not _is_swap_report(out / REPORT_FILE) else []
+    if names:
+        shown, them = " and ".join(str(out / name) for name in names), "it" if len(names) == 1 else "them"
+        without = ", or --no-report" if names == [REPORT_FILE] else ""
+        raise UsageError(
+            f"{shown} would be replaced, and no swap wrote {them}; give another --out than {out}{without}, or move {them} away"
+        )
+
+
+def _is_swap_journal(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    content = path.read_bytes().lstrip()
+    lines = Journal(path).read()
+    ours = any(isinstance(line, dict) and {"photo", "status"} <= line.keys() for line in lines)
+    return ours or _LINE_START.startswith(content[: len(_LINE_START)])  # empty, or killed in the middle of its first line
+
+
+def _is_swap_report(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return head.startswith(_REPORT_HEAD) and _REPORT_TITLE in head

@@ -21,10 +21,9 @@ from stylswap.data.faceset import FaceSet, RowBatch
 from stylswap.engines.rendering import StyleRenderer
 from stylswap.errors import FaceSetError, UsageError
 from stylswap.faces.align import reference_shape
-from stylswap.faces.forehead import below_hairline
 from stylswap.identity_file import IdentityFile
 from stylswap.jobs.device import pick_device
-from stylswap.jobs.hairline import forehead_of
+from stylswap.jobs.hairline import forehead_of, up_to_hairline
 from stylswap.jobs.occluder_finder import OccluderFinder
 from stylswap.jobs.paste import composite_crops
 from stylswap.jobs.prepare import OnPhoto, PrepareReport, check_folder, prepare_identity, prepare_inputs
@@ -101,7 +100,9 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     identity, inputs, reports = _prepare(request, events, device)
     settings = request.settings.training
     data_hash = _data_hash(identity, inputs)
-    forehead = forehead_of(identity, device) if request.settings.prepare.mask == "parsing" else None
+    wanted = request.settings.prepare
+    forehead = forehead_of(identity, device) if wanted.hairline and wanted.mask == "parsing" else None
+    inputs = up_to_hairline(inputs, forehead)
     held_out, inputs = _hold_out(inputs, settings.held_out)
     inputs = training_inputs(inputs, request.settings)
     loop = build_loop(build_engine(request.settings, networks, inputs, identity, device), request.settings)
@@ -111,7 +112,7 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     def draw_sheet(step: int) -> None:
         path = request.run / f"sheet-{step:06d}.png"
         shown.load_state_dict(loop.averaged())
-        write_png(_sheet(shown, faces, device, forehead), path)
+        write_png(_sheet(shown, faces, device), path)
         if events.on_sheet is not None:
             events.on_sheet(path)
 
@@ -169,14 +170,11 @@ def _budget(request: TrainRequest) -> Budget:
     return Budget(seconds=max(request.minutes * 60 - RESERVE_SECONDS, 1.0))
 
 
-def _sheet(network: SwapNetwork, batch: RowBatch, device: torch.device, forehead: float | None) -> Tensor:
+def _sheet(network: SwapNetwork, batch: RowBatch, device: torch.device) -> Tensor:
     """Input, output and composite, one line each."""
     faces = batch.faces
-    masks = faces.masks * (1.0 - batch.kept)
-    if forehead is not None:
-        masks = masks * below_hairline(faces.landmarks, faces.size, forehead)
     output = StyleRenderer(network).render(faces.to(device)).images.cpu()
-    return contact_sheet([faces.images, output, composite_crops(faces, output, masks=masks)])
+    return contact_sheet([faces.images, output, composite_crops(faces, output, masks=faces.masks * (1.0 - batch.kept))])
 
 
 def _write_report(request: TrainRequest, reports: list[PrepareReport], trained: Trained, device: torch.device) -> None:

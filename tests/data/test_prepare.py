@@ -65,6 +65,15 @@ def no_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FaceDetector, "detect", fail)
 
 
+def test_what_cannot_be_read_is_refused_with_its_reason(folder: Path, preparer: Preparer) -> None:
+    (folder / "a.avif").write_bytes(b"\0\0\0\x20ftypavif" + bytes(200))
+    (folder / "c.nef").write_bytes(b"MM\0*" + bytes(200))
+    faces, refused = prepare_folder(folder, preparer)
+    assert [face.name for face in faces] == ["b.jpg", "Été 2024/ü 1.jpg"]
+    assert [photo.name for photo in refused] == ["a.avif", "c.nef"]
+    assert all("which stylswap does not read; save it as JPEG" in photo.reason for photo in refused)
+
+
 def test_a_photo_becomes_an_aligned_face(folder: Path, preparer: Preparer, face: Face) -> None:
     prepared = only(preparer.prepare(folder / "b.jpg", "b.jpg"))
     assert prepared.image_u8.shape == (3, SIZE, SIZE)

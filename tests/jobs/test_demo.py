@@ -115,8 +115,10 @@ def test_with_training_there_is_a_fresh_identity_and_a_second_demo_replaces_it(w
     (out / "train" / "notes.txt").write_text("mine")
     (out / "photos" / "mine.jpg").write_bytes(b"mine")
     first = (out / "train" / "journal.jsonl").read_text()
+    (out / "ada-fresh.safetensors").write_bytes(b"of the first demo")
     demo(out, minutes=0.001, device="cpu", identity=world.identity, settings=world.settings)
     assert (out / "train" / "notes.txt").read_text() == "mine" and (out / "photos" / "mine.jpg").read_bytes() == b"mine"
+    assert read_identity_file(out / "ada-fresh.safetensors").card.consent == "synthetic"
     second = (out / "train" / "journal.jsonl").read_text()
     assert json.loads(second.splitlines()[0])["step"] == 1 and not second.startswith(first)
     assert read_photo(out / "swapped-fresh" / "astronaut.png").width == 512

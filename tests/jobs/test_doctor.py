@@ -168,7 +168,7 @@ def test_an_extra_that_does_not_load_or_is_too_old(monkeypatch: pytest.MonkeyPat
     _versions(monkeypatch, pillow_heif="99.0")
     monkeypatch.setattr(importlib, "import_module", _raise(ImportError("libheif.so: no such file")))
     row = _rows("extras")["extra heic"]
-    assert (row.status, row.mend) == ("warning", "pip install 'stylswap[heic]' --force-reinstall")
+    assert (row.status, row.mend) == ("warning", "from the checkout: pip install --force-reinstall '.[heic]'")
     assert row.found.endswith("but it cannot be loaded: libheif.so: no such file")
     _versions(monkeypatch, pillow_heif="0.1")
     row = _rows("extras")["extra heic"]
@@ -346,7 +346,8 @@ def test_weights_that_are_damaged_or_missing(monkeypatch: pytest.MonkeyPatch) ->
     assert rows["weights"].found == "1 of 3 verified: lighting"
     assert rows["weights vgg19-relu4_2"].status == "error" and rows["weights vgg19-relu4_2"].found.endswith("is missing")
     assert rows["weights vgg19-relu4_2"].mend == "stylswap weights fetch vgg19-relu4_2"
-    assert rows["weights ada"].found.endswith("is damaged") and "reinstall" in rows["weights ada"].mend
+    assert rows["weights ada"].found.endswith("is damaged")
+    assert rows["weights ada"].mend == "from the checkout: pip install --force-reinstall ."
     found = {row.name: row for row in diagnose().rows}
     assert found["self-test"].status == "warning" and "weights ada" in found["self-test"].found
     monkeypatch.setattr(weights, "verify_weights", _raise(WeightsFileError("No weights/manifest.toml")))
@@ -435,6 +436,9 @@ def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_checks", lambda device, _: [doctor._Check("self-test", lambda: [doctor._check_swap(device)])])
     row = diagnose(device="cuda").rows[0]
     assert row.status == "error" and "device 'cuda' was asked for" in row.found
+    assert "--device auto" in row.mend and "driver" in row.mend and "install" not in row.mend
+    assert "--device auto" not in row.found, "said once"
+    assert "unknown device 'gpu'" in (row := diagnose(device="gpu").rows[0]).found and "--device auto" in row.mend
 
 
 def test_what_counts_as_inside_and_around() -> None:

@@ -47,6 +47,9 @@ def test_a_folder_with_figures_and_a_report(tiny_identity: Path, folders, tmp_pa
     assert "return the input" in report
     assert "stylswap evaluate --identity" in report
     assert read_photo(out / "sheet.png").width > 300
+    again = ["--identity-photos", str(folders[0]), "--photos", str(PHOTOS[0]), "--out", str(out), "--mask", "landmarks"]
+    assert main(["evaluate", "--identity", str(tiny_identity), *again]) == DONE, "of the same identity: replaced"
+    assert len(json.loads((out / "evaluation.json").read_text())["photos"]) == 1
 
 
 @pytest.mark.usefixtures("no_judges")
@@ -59,6 +62,53 @@ def test_a_photo_without_a_face_is_counted(tiny_identity: Path, folders, tmp_pat
     words = ["--photos", str(PHOTOS[0]), str(tmp_path / "grey.png"), "--out", str(tmp_path / "out"), "--json", "--mask", "landmarks"]
     assert main(["evaluate", "--identity", str(tiny_identity), "--identity-photos", str(folders[0]), *words]) == SOME_FAILED
     assert json.loads(capsys.readouterr().out)["skipped"] == {"grey.png": "no face found"}
+
+
+@pytest.mark.usefixtures("no_judges")
+def test_the_identitys_own_photos_are_not_in_the_figures(tiny_identity: Path, folders, tmp_path: Path, capsys) -> None:
+    (tmp_path / "held").mkdir()
+    own = sorted(folders[0].glob("*.jpg"))[0]
+    shutil.copyfile(own, tmp_path / "held" / "renamed.jpg")
+    shutil.copyfile(PHOTOS[0], tmp_path / "held" / PHOTOS[0].name)
+    words = ["evaluate", "--identity", str(tiny_identity), "--out", str(tmp_path / "out"), "--mask", "landmarks", "--json", "--photos"]
+    assert main([*words, str(tmp_path / "held")]) == SOME_FAILED
+    shown = capsys.readouterr()
+    facts = json.loads(shown.out)
+    assert facts["skipped"] == {"renamed.jpg": "is one of the identity's own photos"}
+    assert [photo["name"] for photo in facts["photos"]] == [PHOTOS[0].name]
+    assert "1 of the 2 photos are the identity's own" in shown.err
+    assert "1 of the 2 photos are the identity" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_nothing_but_the_identitys_own_photos(tiny_identity: Path, folders, tmp_path: Path, capsys) -> None:
+    words = ["evaluate", "--identity", str(tiny_identity), "--photos", str(folders[0]), "--out", str(tmp_path / "out")]
+    assert main(words) == WRONG_USAGE
+    assert "6 of 6 photos are the identity's own" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+EARLIER = {"facts": {}, "notes": [], "skipped": {}, "photos": []}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"report.html": "of a swap"}, "holds report.html and no evaluation, and would be overwritten; give another --out"),
+        ({"sheet.png": "", "photos.csv": ""}, "holds photos.csv, sheet.png and no evaluation"),
+        ({"evaluation.json": "{}", "report.html": ""}, "is no evaluation that can be read"),
+        (
+            {"evaluation.json": json.dumps({**EARLIER, "identity": {"name": "bruno", "sha256": "ab" * 32}})},
+            "holds the evaluation of another identity file, bruno (abababababab), not tiny (",
+        ),
+    ],
+)
+def test_what_is_in_the_folder_already_is_not_replaced(tiny_identity: Path, tmp_path: Path, capsys, files, message: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    words = ["evaluate", "--identity", str(tiny_identity), "--photos", str(PHOTOS[0]), "--out", str(tmp_path)]
+    assert main(words) == WRONG_USAGE
+    assert message in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
 
 
 def test_where_the_identitys_photos_are(tiny_identity: Path, folders, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from stylswap.config import load_settings
 from stylswap.data.faceset import FaceSet
 from stylswap.engines.rendering import Rendered
 from stylswap.errors import SettingsError
@@ -16,11 +17,12 @@ from stylswap.faces.batch import FaceBatch
 from stylswap.faces.forehead import below_hairline
 from stylswap.identity_file import IdentityFile, read_identity_file
 from stylswap.jobs import hairline
-from stylswap.jobs.hairline import MOST_FACES, forehead_of
+from stylswap.jobs.hairline import MOST_FACES, forehead_of, up_to_hairline
 from stylswap.jobs.render_faces import FaceRenderer
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapper import Swapper
-from tests.jobs.conftest import EXAMPLES
+from stylswap.jobs.train import train
+from tests.jobs.conftest import EXAMPLES, TINY, request_for
 
 CPU = torch.device("cpu")
 
@@ -78,6 +80,22 @@ def test_frontal_photos_are_looked_at_and_not_too_many(identity_set: FaceSet, mo
     many = identity_set.subset([0] * 60)
     forehead_of(replace(many, poses=(frontal,) * 60), CPU)
     assert seen == [4, 8, MOST_FACES]
+
+
+def test_training_faces_end_where_swaps_will(input_set: FaceSet) -> None:
+    lower = up_to_hairline(input_set, 0.4)
+    wanted = input_set.masks_u8 * below_hairline(input_set.landmarks, 64, 0.4)
+    assert torch.equal(lower.masks_u8, wanted.round().to(torch.uint8))
+    assert (lower.masks_u8 < input_set.masks_u8).any()
+    assert up_to_hairline(input_set, None) is input_set
+    mirrored = lower.faces([len(lower)]).masks[0]
+    assert torch.equal(mirrored, lower.faces([0]).masks[0].flip(-1))
+
+
+def test_a_training_need_not_look(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    trained = train(request_for(folders, tmp_path, load_settings(None, [*TINY, "prepare.hairline=false"])))
+    assert trained.out is not None
+    assert read_identity_file(trained.out).forehead is None
 
 
 def test_an_unknown_rule_is_refused() -> None:

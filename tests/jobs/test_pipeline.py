@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +23,12 @@ from stylswap.faces.detect import FaceDetector
 from stylswap.jobs.choose import FaceChoice
 from stylswap.jobs.photo_worker import PhotoHandler, PhotoResult, PhotoWorker
 from stylswap.jobs.pipeline import PHOTOS_A_WORKER, Pipeline
-from stylswap.jobs.swap import SwapRequest, swap_photos
+from stylswap.jobs.swap import SwapRequest, dry_run, swap_photos
 from stylswap.jobs.swap_journal import JOURNAL_FILE
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapped import Aligned
 from stylswap.jobs.swapper import Swapper
-from stylswap.jobs.workers import Answer, Died, ProcessWorkers
+from stylswap.jobs.workers import Answer, Died, InlineWorker, ProcessWorkers
 from stylswap.photo import read_photo
 from tests.jobs.conftest import EXAMPLES
 
@@ -185,8 +185,68 @@ def test_files_of_others_are_not_overwritten(swapper: Swapper, folder: Path, tmp
         swap_photos(swapper, SwapRequest([other], out, workers=0, report=False))
     (out / "original.jpg").unlink()
     assert files(out) == before
-    (out / JOURNAL_FILE).unlink()  # killed between a photo and its line: the mark says that it is ours
-    assert swap_photos(swapper, request).counts["swapped"] == 5
+    (out / JOURNAL_FILE).unlink()  # results of two days in one folder: the mark does not say which photo's they are
+    with pytest.raises(UsageError, match=f"{PHOTOS[0].name}, .* and 2 more would be overwritten"):
+        swap_photos(swapper, request)
+    assert files(out) == before
+    assert not (out / JOURNAL_FILE).exists()
+    with pytest.raises(UsageError, match="would be overwritten"):
+        dry_run(swapper, request)
+
+
+def test_an_edited_output_is_left_alone_and_its_photo_fails(swapper: Swapper, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    request = SwapRequest(PHOTOS[:2], out, workers=0, report=False)
+    swap_photos(swapper, request)
+    edited = out / PHOTOS[0].name
+    Image.open(edited).rotate(1).save(edited)
+    before = files(out)
+    other = Swapper(swapper.identity, options=SwapOptions(blend="none", mask="landmarks"), device="cpu")
+    for which, forced in ((swapper, False), (other, False), (swapper, True)):
+        again = swap_photos(which, replace(request, force=forced))
+        assert [result.status for result in again.results] == ["failed", "swapped"]
+        assert again.results[0].reason == f"{edited} was edited since it was swapped; move it away, or give another --out"
+        assert files(out)[edited.name] == before[edited.name]
+        assert [photo.status for photo in dry_run(which, request)] == ["failed", "done"]
+    assert files(out) == before
+    edited.rename(tmp_path / "mine.jpg")
+    assert swap_photos(swapper, request).complete
+
+
+def test_a_dry_run_says_what_is_done_and_writes_nothing(swapper: Swapper, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert [photo.status for photo in dry_run(swapper, SwapRequest(PHOTOS[:1], out))] == ["planned"]
+    assert not out.exists()
+    swap_photos(swapper, SwapRequest(PHOTOS[:1], out, workers=0, report=False))
+    before = (out / JOURNAL_FILE).read_bytes()
+    planned = dry_run(swapper, SwapRequest(PHOTOS[:2], out))
+    assert [(photo.photo, photo.output, photo.status) for photo in planned] == [
+        (PHOTOS[0], out / PHOTOS[0].name, "done"),
+        (PHOTOS[1], out / PHOTOS[1].name, "planned"),
+    ]
+    assert [photo.status for photo in dry_run(swapper, SwapRequest(PHOTOS[:1], out, force=True))] == ["planned"]
+    assert (out / JOURNAL_FILE).read_bytes() == before
+    (out / "report.html").write_text("mine")
+    with pytest.raises(UsageError, match=r"report\.html would be replaced"):
+        dry_run(swapper, SwapRequest(PHOTOS[:2], out))
+    with pytest.raises(UsageError, match=r"report\.html would be replaced"):
+        swap_photos(swapper, SwapRequest(PHOTOS[:2], out, workers=0))
+    assert (out / "report.html").read_text() == "mine"
+
+
+def test_an_output_is_in_the_journal_before_it_is_written(swapper: Swapper, tmp_path: Path) -> None:
+    out, told = tmp_path / "out", {}
+    (tmp_path / "out").mkdir()
+
+    def before_write(photo: Path, output: Path, sha256: str) -> None:
+        assert not output.exists()
+        told[photo] = sha256
+
+    pairs = [(photo, out / photo.name) for photo in PHOTOS[:3]]
+    workers = InlineWorker(swapper.worker())
+    results = list(Pipeline(workers, swapper.renderer, pairs, lambda: False, before_write=before_write).results())
+    assert told == {result.photo: result.output_sha256 for result in results}
+    assert files(out) == {photo.name: sha256 for photo, sha256 in told.items()}
 
 
 def test_an_output_goes_when_its_photo_is_not_to_be_swapped_any_more(swapper: Swapper, tmp_path: Path) -> None:

@@ -165,6 +165,24 @@ def test_batch_with_bad_files(swapper: Swapper, tmp_path: Path) -> None:
     assert not summary.complete
 
 
+def test_nothing_of_a_folder_is_left_out_in_silence(swapper: Swapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylswap.photo.heif.is_available", lambda: False)
+    folder, album = tmp_path / "in", tmp_path / "album"
+    folder.mkdir()
+    album.mkdir()
+    (folder / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(200))
+    (folder / "b.avif").write_bytes(b"\0\0\0\x20ftypavif" + bytes(200))
+    (folder / "c.nef").write_bytes(b"MM\0*" + bytes(200))
+    (folder / "d.jpg").symlink_to(tmp_path / "moved.jpg")
+    shutil.copyfile(PHOTOS[0], album / "e.jpg")
+    (folder / "linked").symlink_to(album, target_is_directory=True)
+    summary = swap(swapper, [folder], tmp_path / "out")
+    assert summary.counts == {"failed": 4, "swapped": 1} and not summary.complete
+    wanted = ("stylswap[heic]", "an AVIF picture", "a camera's raw file", "which is not there")
+    assert all(words in result.reason for words, result in zip(wanted, summary.results, strict=False))
+    assert summary.results[-1].output == tmp_path / "out" / "linked" / "e.jpg"
+
+
 def test_output_keeps_format_and_carries_the_mark(swapper: Swapper, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010F] = "Camera maker"
@@ -248,15 +266,18 @@ def test_whatever_goes_wrong_with_one_photo_stays_there(
 
 
 def test_ctrl_c_finishes_the_photos_at_hand(swapper: Swapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pressed = []
+    pressed: list[int] = []
+    heard: list[int] = []
 
     def press_once(*_: object) -> None:
         if not pressed:
             pressed.append(1)
             os.kill(os.getpid(), signal.SIGINT)
 
-    summary = swap(swapper, PHOTOS[:6], tmp_path / "out", on_photo=press_once)
+    request = SwapRequest(PHOTOS[:6], tmp_path / "out", workers=0, report=False)
+    summary = swap_photos(swapper, request, on_photo=press_once, on_interrupt=lambda: heard.append(len(pressed)))
     assert summary.interrupted
-    assert len(summary.results) == 2
+    assert heard == [1]
+    assert (len(summary.results), summary.num_planned) == (2, 6)
     assert len((tmp_path / "out" / JOURNAL_FILE).read_text().splitlines()) == 2
     assert len(list((tmp_path / "out").glob("*.jpg"))) == 2

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from stylswap.errors import UsageError
-from stylswap.jobs.swap_plan import plan
+from stylswap.jobs.swap_journal import JOURNAL_FILE
+from stylswap.jobs.swap_plan import check_out_folder, plan
+from stylswap.report import REPORT_FILE, write_report, write_swap_report
+from tests.report.conftest import a_run
 
 
 def test_plan_keeps_structure_and_passes_over_its_own_output(tmp_path: Path) -> None:
@@ -50,3 +53,35 @@ def test_a_photo_that_is_named_twice_is_planned_once(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     pairs = plan([tmp_path / "in", tmp_path / "in" / "a.jpg", tmp_path / "in" / ".." / "in" / "b.jpg"], tmp_path / "out")
     assert [photo.name for photo, _ in pairs] == ["a.jpg", "b.jpg"]
+
+
+def test_links_that_lead_nowhere_are_planned(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name, where in (("gone.jpg", "moved.jpg"), ("itself.jpg", "itself.jpg")):
+        (tmp_path / "in" / name).symlink_to(tmp_path / "in" / where)
+    assert [photo.name for photo, _ in plan([tmp_path / "in"], tmp_path / "out")] == ["gone.jpg", "itself.jpg"]
+
+
+def test_a_folder_that_is_not_there_or_a_swaps_own_is_taken(tmp_path: Path) -> None:
+    check_out_folder(tmp_path / "missing", report=True)
+    write_swap_report(tmp_path, a_run())
+    whole, sorted_keys = b'{"photo": "a.jpg", "status": "failed"}\n', b'{"status": "failed", "photo": "a.jpg"}\n'
+    for content in (b"", b"\n", whole, sorted_keys, b'{"pho', b'{"photo": "a.j', b'{"pho\n' + whole):
+        (tmp_path / JOURNAL_FILE).write_bytes(content)
+        check_out_folder(tmp_path, report=True)
+
+
+@pytest.mark.parametrize("title", ["", "Evaluation of ada", "Training of ada"])
+def test_reports_of_others_are_not_replaced(tmp_path: Path, title: str) -> None:
+    path = tmp_path / REPORT_FILE
+    write_report(path, title=title) if title else path.write_text("<html><title>Swap of my own</title>")
+    with pytest.raises(UsageError, match=r"report\.html would be replaced, and no swap wrote it; give another --out than .*--no-report"):
+        check_out_folder(tmp_path, report=True)
+    check_out_folder(tmp_path, report=False)
+
+
+@pytest.mark.parametrize("content", [b"my notes", b'{"step": 1}\n{"step": 2}\n', b"[1, 2]\n"])
+def test_journals_of_others_are_not_replaced(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / JOURNAL_FILE).write_bytes(content)
+    with pytest.raises(UsageError, match=r"stylswap\.jsonl would be replaced, and no swap wrote it"):
+        check_out_folder(tmp_path, report=False)

@@ -170,7 +170,7 @@ def test_a_run_that_never_took_a_step_may_be_started_again(folders: Folders, tmp
 @pytest.mark.parametrize(
     ("override", "error", "message"),
     [
-        ("size=50", ShapeError, "multiple of"),
+        ("size=16", ShapeError, "at least 32"),
         ("network.name=pyramit", SettingsError, "Did you mean 'pyramid'"),
         ("loss.content.layers=['relu4_2', 'relu9_9']", SettingsError, "relu9_9"),
         ("loss.style.layers=['relu9_8']", SettingsError, "relu9_8"),

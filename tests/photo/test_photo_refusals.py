@@ -207,6 +207,47 @@ def test_list_photos(tmp_path: Path) -> None:
         list_photos(tmp_path / "a.png")
 
 
+def test_what_cannot_be_read_is_listed_and_says_what_to_do(tmp_path: Path) -> None:
+    raw = [f"a{suffix}" for suffix in (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")]
+    names = sorted(["a.heic", "a.heif", "a.hif", "a.avif", "a.jxl", "a.jp2", *raw])
+    thumbnail = saved(picture(), "TIFF")  # what raw files begin with
+    for name in names:
+        (tmp_path / name).write_bytes(thumbnail if name in raw else b"\0\0\0\x0cJXL \r\n\x87\n")
+    assert [path.name for path in list_photos(tmp_path)] == names
+    for name in raw:
+        assert "raw file, which stylswap does not read; save it as JPEG" in _refused(tmp_path / name, thumbnail)
+    assert "a JPEG XL picture, which" in _refused(tmp_path / "a.jxl", b"\xff\x0a" + bytes(20))
+    avif = b"\0\0\0\x20ftypavif" + bytes(200)
+    assert all("an AVIF picture, which" in _refused(tmp_path / name, avif) for name in ("a.avif", "b.jpg"))  # the web calls it .jpg
+    (tmp_path / "really.dng").write_bytes(saved(picture(), "JPEG"))
+    assert read_photo(tmp_path / "really.dng").file_format == "JPEG"
+
+
+def test_links_that_lead_nowhere_are_listed_for_who_asks_and_refused(tmp_path: Path) -> None:
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "moved.jpg")
+    (tmp_path / "itself.jpg").symlink_to(tmp_path / "itself.jpg")
+    (tmp_path / "notes.txt").symlink_to(tmp_path / "moved.txt")
+    assert list_photos(tmp_path) == []
+    assert [path.name for path in list_photos(tmp_path, dangling=True)] == ["gone.jpg", "itself.jpg"]
+    with pytest.raises(PhotoError, match=r"gone\.jpg is a link to .*moved\.jpg, which is not there; mend the link"):
+        read_photo(tmp_path / "gone.jpg")
+
+
+def test_linked_folders_are_followed_once_and_never_upwards(tmp_path: Path) -> None:
+    top, outside = tmp_path / "top", tmp_path / "outside"
+    for path in (top / "z" / "a.jpg", outside / "deep" / "b.jpg", outside / ".hidden" / "c.jpg", tmp_path / "beside.jpg"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for link, where in (("album", outside), ("again", outside / "deep"), ("inside", top / "z"), ("up", tmp_path), ("here", top)):
+        (top / link).symlink_to(where, target_is_directory=True)
+    (outside / "deep" / "back").symlink_to(outside, target_is_directory=True)
+    (top / "photo.jpg").symlink_to(tmp_path / "beside.jpg")
+    found = [path.relative_to(top).as_posix() for path in list_photos(top)]
+    assert len(found) == 3
+    assert {"photo.jpg", "z/a.jpg"} < set(found)
+    assert any(name.endswith("/b.jpg") for name in found)
+
+
 def test_from_array_takes_uint8_only() -> None:
     with pytest.raises(PhotoError, match="float32"):
         from_array(picture().astype(np.float32))  # type: ignore[arg-type]
