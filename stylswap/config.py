@@ -42,7 +42,7 @@ class PrepareSettings(_Table):
     mask: Literal["parsing", "landmarks"] = Field(
         "parsing", description="what of a training face is face: without what the face parser sees in front of it, or the landmarks alone"
     )
-    hairline: bool = Field(True, description="where faces are parsed, end them below the identity's own hairline, in training and in swaps")
+    hairline: bool = Field(True, description="where faces are parsed, measure how far up the identity's forehead goes, for higher ones")
     min_photos: PositiveInt = Field(20, description="fewer usable photos of the identity are an error")
     few_photos: PositiveInt = Field(40, description="fewer usable photos of the identity are a warning")
     min_face_px: PositiveInt = Field(40, description="faces whose aligned square is smaller in the photo are left out")

@@ -162,7 +162,7 @@ def _add_joining(group: Any) -> None:
         default="auto",
         help="keep them with the eyes behind them, keep the rims, or let the network draw all (default auto: as it was trained)",
     )
-    group.add_argument("--forehead", choices=FOREHEADS, default="auto", help="up to the identity's hairline (default auto), or whole")
+    group.add_argument("--forehead", choices=FOREHEADS, default="auto", help="high ones no further than the identity's own, or whole")
 
 
 def _add_evaluate(verbs: Any, common: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ _ACROSS: Final = np.linspace(-0.6, 0.6, 13)  # where the hairline is looked for,
 _UPWARDS: Final = np.arange(0.15, 1.3, 0.01)
 _ONE_FACE: Final = 0.2  # a hairline is no circle: where it hangs low the mask must end below it, single strands aside
 _ALL_FACES: Final = 0.25  # and so for photos with a fringe or a hat, if there are enough of them
+_PLAINLY: Final = 0.23  # where the photo's own hair begins lower than that above a swap's end, it hides the identity's
 _BELOW: Final = 0.05  # hair that is combed back begins with single ones
 
 
@@ -37,15 +38,45 @@ def forehead_height(parser: FaceParser, images: Tensor, landmarks: Tensor) -> fl
     Raises:
         ShapeError: If the shapes do not fit together.
     """
-    side = check_shapes(images=(images, "B 3 S S"), landmarks=(landmarks, "B 68 2"))["S"]
-    # The parser does not look at the border of what it is given: with a wider one, the crop is all looked at.
-    border = -(-side // (BORDER_PARTS - 2))
-    heights = []
-    for image, points in zip(images, landmarks, strict=True):
-        labels = parser(F.pad(image[None], (border,) * 4, mode="replicate")).argmax(dim=1)[0, border:-border, border:-border]
-        heights.append(_hairline(np.isin(labels.cpu().numpy(), _FACE), points.detach().cpu().double().numpy()))
+    check_shapes(images=(images, "B 3 S S"), landmarks=(landmarks, "B 68 2"))
+    heights = [hairline(parser, image, points) for image, points in zip(images, landmarks, strict=True)]
     height = float(np.quantile(heights, _ALL_FACES, method="lower"))
     return None if np.isinf(height) else round(height - _BELOW, 3)
+
+
+def hairline(parser: FaceParser, image: Tensor, landmarks: Tensor) -> float:
+    """The height of the hairline, or whatever ends the forehead, over the middle of the head.
+
+    Args:
+        parser: Says what is face.
+        image: An aligned crop, (3, S, S) RGB in [0, 1].
+        landmarks: In pixels of the crop, (68, 2).
+
+    Returns:
+        See `stylswap.faces.forehead`; infinite where it lies beyond the crop.
+
+    Raises:
+        ShapeError: If the shapes do not fit together.
+    """
+    side = check_shapes(image=(image, "3 S S"), landmarks=(landmarks, "68 2"))["S"]
+    # The parser does not look at the border of what it is given: with a wider one, the crop is all looked at.
+    border = -(-side // (BORDER_PARTS - 2))
+    labels = parser(F.pad(image[None], (border,) * 4, mode="replicate")).argmax(dim=1)[0, border:-border, border:-border]
+    return _hairline(np.isin(labels.cpu().numpy(), _FACE), landmarks.detach().cpu().double().numpy())
+
+
+def shows_more(parser: FaceParser, image: Tensor, landmarks: Tensor, mask: Tensor, height: float) -> bool:
+    """Whether a photo shows plainly more of a forehead than the identity has: hair that the identity's ends with would be seen there.
+
+    Args:
+        parser: See `hairline`.
+        image: See `hairline`.
+        landmarks: See `hairline`.
+        mask: What the parser took for face, (1, S, S) in [0, 1]. Where it ends below the crop's border, nobody looks again.
+        height: Of the identity, see `forehead_height`.
+    """
+    ends = _hairline((mask[0] > 0.5).cpu().numpy(), landmarks.detach().cpu().double().numpy())
+    return ends > height + _PLAINLY and hairline(parser, image, landmarks) > height + _PLAINLY
 
 
 def _hairline(face: npt.NDArray[np.bool_], landmarks: FloatArray) -> float:

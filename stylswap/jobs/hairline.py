@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Final
 
 import torch
 
 from stylswap.data.faceset import FaceSet
-from stylswap.faces.forehead import below_hairline
 from stylswap.faces.landmarks import Pose
 from stylswap.features.forehead import forehead_height
 from stylswap.features.parsing import FaceParser
@@ -36,19 +34,6 @@ def forehead_of(identity: FaceSet, device: torch.device) -> float | None:
     parser = FaceParser.load(device=device, precision=pick_precision("auto", device))
     faces = identity.faces(rows).to(device)
     return forehead_height(parser, faces.images, faces.landmarks)
-
-
-def up_to_hairline(faces: FaceSet, height: float | None) -> FaceSet:
-    """Faces to be edited, with masks that end where swaps will.
-
-    Args:
-        faces: Of anybody.
-        height: See `forehead_of`; None leaves them as they are.
-    """
-    if height is None:
-        return faces
-    masks = faces.masks_u8 * below_hairline(faces.landmarks, faces.size, height)
-    return dataclasses.replace(faces, masks_u8=masks.round().to(torch.uint8))
 
 
 def _is_frontal(pose: Pose) -> bool:

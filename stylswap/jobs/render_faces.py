@@ -13,6 +13,7 @@ from stylswap.engines.rendering import Rendered
 from stylswap.errors import SettingsError, WeightsFileError
 from stylswap.faces.batch import FaceBatch
 from stylswap.faces.forehead import below_hairline
+from stylswap.features.forehead import shows_more
 from stylswap.features.parsing import WEIGHTS_NAME, Glasses, ParsedMasks, ParsingSegmenter
 from stylswap.jobs.device import pick_precision
 from stylswap.jobs.swapped import Aligned, RenderedFaces
@@ -54,7 +55,7 @@ class FaceRenderer:
             parser: On the device; None where face parsing is off.
             device: Where the faces are sent.
             one_by_one: The renderer gains nothing from a batch, also on an accelerator.
-            forehead: Where the masks end, see `below_hairline`; None: nothing limits them.
+            forehead: Where masks end, see `below_hairline`, of faces that show more of a forehead; None: nothing limits them.
         """
         self._renderer = renderer
         self._parser = parser
@@ -83,11 +84,11 @@ class FaceRenderer:
         count = len(outputs)
         if self._parser is None or photo.views is None:
             nothing = ((False,) * count, (0.0,) * count, (False,) * count)
-            return RenderedFaces(outputs, self._up_to_hairline(photo.faces.masks, photo.faces), *nothing, {"render": seconds})
+            return RenderedFaces(outputs, photo.faces.masks, *nothing, {"render": seconds})
         began = time.perf_counter()
         parsed = self._parse(photo)
+        masks = self._up_to_hairline(parsed.masks, photo).cpu()
         spent = {"render": seconds, "parse": time.perf_counter() - began}
-        masks = self._up_to_hairline(parsed.masks.cpu(), photo.faces)
         return RenderedFaces(outputs, masks, parsed.used_parsing, parsed.occluded_share, parsed.has_glasses, spent)
 
     def _parse(self, photo: Aligned) -> ParsedMasks:
@@ -96,12 +97,21 @@ class FaceRenderer:
         landmarks = _enlarged(photo.faces, int(photo.views.shape[-1]))
         return self._parser.parse(photo.views.to(self._device), landmarks.to(self._device))
 
-    def _up_to_hairline(self, masks: Tensor, faces: FaceBatch) -> Tensor:
-        """Masks (B, 1, M, M) over the square of the faces, as far up as the identity has a forehead."""
-        if self._forehead is None or len(faces) == 0:
+    def _up_to_hairline(self, masks: Tensor, photo: Aligned) -> Tensor:
+        """Masks (B, 1, M, M), as far up as the identity has a forehead, where the photo shows more of one."""
+        assert self._parser is not None
+        assert photo.views is not None
+        if self._forehead is None:
             return masks
         size = int(masks.shape[-1])
-        return masks * below_hairline(_enlarged(faces, size), size, self._forehead)
+        landmarks = _enlarged(photo.faces, size).to(masks.device)
+        limited = [
+            mask * below_hairline(points[None], size, self._forehead)[0]
+            if shows_more(self._parser.parser, view.to(self._device), points, mask, self._forehead)
+            else mask
+            for mask, view, points in zip(masks, photo.views, landmarks, strict=True)
+        ]
+        return torch.stack(limited) if limited else masks
 
     def _render(self, faces: FaceBatch) -> Tensor:
         """(B, 3, S, S); halves the batch when the accelerator's memory is full."""

@@ -30,8 +30,8 @@ class SwapOptions:
             ``"swap"`` does not care.
         label: A visible text in the corner of every swapped photo; "" for none.
         size_limit_mp: Photos of more megapixels are refused.
-        forehead: How far up a forehead is swapped: ``"auto"`` as far as the identity's own photos show it, below its hairline, where the
-            identity file says how far that is; ``"whole"`` as far as the mask goes.
+        forehead: How far up a forehead is swapped: ``"auto"`` no further than the identity's own photos show it, on people who show plainly
+            more, where faces are parsed and the identity file says how far that is; ``"whole"`` as far as the mask goes.
     """
 
     blend: str = "auto"

@@ -23,7 +23,7 @@ from stylswap.errors import FaceSetError, UsageError
 from stylswap.faces.align import reference_shape
 from stylswap.identity_file import IdentityFile
 from stylswap.jobs.device import pick_device
-from stylswap.jobs.hairline import forehead_of, up_to_hairline
+from stylswap.jobs.hairline import forehead_of
 from stylswap.jobs.occluder_finder import OccluderFinder
 from stylswap.jobs.paste import composite_crops
 from stylswap.jobs.prepare import OnPhoto, PrepareReport, check_folder, prepare_identity, prepare_inputs
@@ -102,7 +102,6 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     data_hash = _data_hash(identity, inputs)
     wanted = request.settings.prepare
     forehead = forehead_of(identity, device) if wanted.hairline and wanted.mask == "parsing" else None
-    inputs = up_to_hairline(inputs, forehead)
     held_out, inputs = _hold_out(inputs, settings.held_out)
     inputs = training_inputs(inputs, request.settings)
     loop = build_loop(build_engine(request.settings, networks, inputs, identity, device), request.settings)

@@ -11,7 +11,7 @@ from torch import Tensor
 from stylswap.errors import ShapeError
 from stylswap.faces.align import reference_shape
 from stylswap.faces.forehead import HeadFrame
-from stylswap.features.forehead import forehead_height
+from stylswap.features.forehead import forehead_height, shows_more
 from stylswap.features.parsing import CLASSES
 
 SIZE = 128
@@ -69,6 +69,20 @@ def test_one_photo_with_a_fringe_among_eight_does_not_count_and_three_do() -> No
 
 def test_a_forehead_that_reaches_out_of_the_crop_has_no_limit() -> None:
     assert measured(face(9.0)) is None
+
+
+@pytest.mark.parametrize(("own", "more"), [(0.6, False), (0.75, False), (0.95, True), (9.0, True)])
+def test_a_forehead_shows_more_where_it_is_plainly_higher(own: float, more: bool) -> None:
+    image, landmarks = torch.from_numpy(face(own)), torch.from_numpy(LANDMARKS).float()
+    assert shows_more(Painted(), image, landmarks, image[:1], 0.6) == more  # type: ignore[arg-type]
+
+
+def test_nobody_looks_again_at_a_forehead_that_ends_inside_the_mask() -> None:
+    parser, landmarks = Painted(), torch.from_numpy(LANDMARKS).float()
+    assert not shows_more(parser, torch.ones(3, SIZE, SIZE), landmarks, torch.from_numpy(face(0.7))[:1], 0.6)  # type: ignore[arg-type]
+    assert parser.sides == []
+    assert shows_more(parser, torch.ones(3, SIZE, SIZE), landmarks, torch.ones(1, SIZE, SIZE), 0.6)  # type: ignore[arg-type]
+    assert len(parser.sides) == 1
 
 
 def test_the_whole_crop_is_looked_at() -> None:

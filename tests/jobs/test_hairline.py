@@ -11,14 +11,10 @@ from torch import Tensor
 
 from stylswap.config import load_settings
 from stylswap.data.faceset import FaceSet
-from stylswap.engines.rendering import Rendered
 from stylswap.errors import SettingsError
-from stylswap.faces.batch import FaceBatch
-from stylswap.faces.forehead import below_hairline
 from stylswap.identity_file import IdentityFile, read_identity_file
 from stylswap.jobs import hairline
-from stylswap.jobs.hairline import MOST_FACES, forehead_of, up_to_hairline
-from stylswap.jobs.render_faces import FaceRenderer
+from stylswap.jobs.hairline import MOST_FACES, forehead_of
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapper import Swapper
 from stylswap.jobs.train import train
@@ -42,32 +38,25 @@ def swapped_area(identity: IdentityFile, options: SwapOptions) -> Tensor:
     return Swapper(identity, options=options, device="cpu").swap(EXAMPLES / "photos" / "0001.jpg").faces[0].mask
 
 
-@pytest.mark.parametrize("mask", ["parsing", "landmarks"])
-def test_masks_end_there_unless_all_is_wanted(identity: IdentityFile, mask: str) -> None:
+def test_masks_of_higher_foreheads_end_there_unless_all_is_wanted(identity: IdentityFile) -> None:
     low = replace(identity, forehead=0.3)
-    ends, whole, free = (
-        swapped_area(identity, SwapOptions(mask=mask, forehead=rule))
-        for identity, rule in ((low, "auto"), (low, "whole"), (replace(identity, forehead=None), "auto"))
-    )
+    ends, whole, free, hardly = (
+        swapped_area(identity, SwapOptions(mask="parsing", forehead=rule))
+        for identity, rule in (
+            (low, "auto"), (low, "whole"), (replace(identity, forehead=None), "auto"), (replace(identity, forehead=1.1), "auto")
+        )
+    )  # fmt: skip
     assert torch.equal(whole, free)
+    assert torch.equal(whole, hardly), "this photo shows no more than that"
     assert (ends <= whole).all()
     assert float(ends.sum()) < 0.95 * float(whole.sum())
     lower_half = slice(ends.shape[1] // 2, None)
     assert torch.equal(ends[:, lower_half], whole[:, lower_half])
 
 
-class Same:
-    def render(self, faces: FaceBatch) -> Rendered:
-        return Rendered(faces.images)
-
-
-def test_a_mask_of_another_side_ends_at_the_same_place(input_set: FaceSet) -> None:
-    renderer = FaceRenderer(Same(), None, CPU, forehead=0.5)
-    faces = input_set.faces([0, 1])
-    twice = renderer._up_to_hairline(torch.ones(2, 1, 128, 128), faces)
-    once = renderer._up_to_hairline(torch.ones(2, 1, 64, 64), faces)
-    assert torch.equal(once, below_hairline(faces.landmarks, 64, 0.5))
-    assert torch.nn.functional.avg_pool2d(twice, 2).sub(once).abs().max() < 0.03
+def test_without_a_parser_nobody_knows_where_the_photos_own_hair_begins(identity: IdentityFile) -> None:
+    low, free = (swapped_area(replace(identity, forehead=height), SwapOptions(mask="landmarks")) for height in (0.3, None))
+    assert torch.equal(low, free)
 
 
 def test_frontal_photos_are_looked_at_and_not_too_many(identity_set: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,16 +69,6 @@ def test_frontal_photos_are_looked_at_and_not_too_many(identity_set: FaceSet, mo
     many = identity_set.subset([0] * 60)
     forehead_of(replace(many, poses=(frontal,) * 60), CPU)
     assert seen == [4, 8, MOST_FACES]
-
-
-def test_training_faces_end_where_swaps_will(input_set: FaceSet) -> None:
-    lower = up_to_hairline(input_set, 0.4)
-    wanted = input_set.masks_u8 * below_hairline(input_set.landmarks, 64, 0.4)
-    assert torch.equal(lower.masks_u8, wanted.round().to(torch.uint8))
-    assert (lower.masks_u8 < input_set.masks_u8).any()
-    assert up_to_hairline(input_set, None) is input_set
-    mirrored = lower.faces([len(lower)]).masks[0]
-    assert torch.equal(mirrored, lower.faces([0]).masks[0].flip(-1))
 
 
 def test_a_training_need_not_look(folders: tuple[Path, Path], tmp_path: Path) -> None:
