@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _NOSE_BOTTOM: Final = 33
 _FALL: Final = 0.35  # a hairline falls towards the temples: by so much, one unit from the middle
-_SOFTNESS: Final = 0.15  # over so much of a forehead a mask ends; where it ended at once, the line would be seen
+_SOFTNESS: Final = 0.12  # over so much of a forehead a mask ends; where it ended at once, the line would be seen
 
 
 class HeadFrame(NamedTuple):
@@ -52,7 +52,7 @@ def hairline_over(across: float, height: float) -> float:
 
 
 def below_hairline(landmarks: Tensor, size: int, height: float) -> Tensor:
-    """What of a mask may stay below a hairline: 1 up to 0.15 units below it, then falling to 0. The brows always stay.
+    """What of a mask may stay below a hairline: 1 up to 0.12 units below it, then falling to 0. The brows always stay.
 
     Args:
         landmarks: (B, 68, 2) in pixels of crops.

@@ -20,12 +20,11 @@ _ACROSS: Final = np.linspace(-0.6, 0.6, 13)  # where the hairline is looked for,
 _UPWARDS: Final = np.arange(0.15, 1.3, 0.01)
 _ONE_FACE: Final = 0.2  # a hairline is no circle: where it hangs low the mask must end below it, single strands aside
 _ALL_FACES: Final = 0.25  # and so for photos with a fringe or a hat, if there are enough of them
-_PLAINLY: Final = 0.23  # where the photo's own hair begins lower than that above a swap's end, it hides the identity's
-_BELOW: Final = 0.05  # hair that is combed back begins with single ones
+_PLAINLY: Final = 0.08  # where the photo's own hair begins no higher than that above the identity's, it hides it
 
 
 def forehead_height(parser: FaceParser, images: Tensor, landmarks: Tensor) -> float | None:
-    """Where a swap of this person should end: a little below the hairline.
+    """Where a swap of this person should end: at the hairline, where it hangs low.
 
     Args:
         parser: Says what is face.
@@ -41,7 +40,7 @@ def forehead_height(parser: FaceParser, images: Tensor, landmarks: Tensor) -> fl
     check_shapes(images=(images, "B 3 S S"), landmarks=(landmarks, "B 68 2"))
     heights = [hairline(parser, image, points) for image, points in zip(images, landmarks, strict=True)]
     height = float(np.quantile(heights, _ALL_FACES, method="lower"))
-    return None if np.isinf(height) else round(height - _BELOW, 3)
+    return None if np.isinf(height) else round(height, 3)
 
 
 def hairline(parser: FaceParser, image: Tensor, landmarks: Tensor) -> float:
