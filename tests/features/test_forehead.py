@@ -71,7 +71,7 @@ def test_a_forehead_that_reaches_out_of_the_crop_has_no_limit() -> None:
     assert measured(face(9.0)) is None
 
 
-@pytest.mark.parametrize(("own", "more"), [(0.6, False), (0.64, False), (0.75, True), (9.0, True)])
+@pytest.mark.parametrize(("own", "more"), [(0.5, False), (0.6, False), (0.75, True), (9.0, True)])
 def test_a_forehead_shows_more_where_it_is_plainly_higher(own: float, more: bool) -> None:
     image, landmarks = torch.from_numpy(face(own)), torch.from_numpy(LANDMARKS).float()
     assert shows_more(Painted(), image, landmarks, image[:1], 0.6) == more  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def test_a_forehead_shows_more_where_it_is_plainly_higher(own: float, more: bool
 
 def test_nobody_looks_again_at_a_forehead_that_ends_inside_the_mask() -> None:
     parser, landmarks = Painted(), torch.from_numpy(LANDMARKS).float()
-    assert not shows_more(parser, torch.ones(3, SIZE, SIZE), landmarks, torch.from_numpy(face(0.62))[:1], 0.6)  # type: ignore[arg-type]
+    assert not shows_more(parser, torch.ones(3, SIZE, SIZE), landmarks, torch.from_numpy(face(0.58))[:1], 0.6)  # type: ignore[arg-type]
     assert parser.sides == []
     assert shows_more(parser, torch.ones(3, SIZE, SIZE), landmarks, torch.ones(1, SIZE, SIZE), 0.6)  # type: ignore[arg-type]
     assert len(parser.sides) == 1
