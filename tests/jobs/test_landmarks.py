@@ -54,8 +54,8 @@ def test_training_writes_a_file_that_says_what_it_saw(tmp_path: Path, input_set:
     assert header["held_out"] == trained.figures._asdict()
     assert trained.figures.faces == 2, "with its mirror image"
     assert str(tmp_path) not in json.dumps(header)
-    images = torch.rand(1, 3, 32, 32)
-    torch.testing.assert_close(read_landmark_network(request.out)(images), trained.network(images), atol=2e-3, rtol=0)
+    stored = read_landmark_network(request.out).state_dict()
+    assert all(torch.equal(stored[name], value.half().float()) for name, value in trained.network.state_dict().items())
     assert not torch.equal(trained.network.to_maps.weight, small(seed=3).to_maps.weight)
 
 
