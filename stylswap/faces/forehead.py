@@ -40,10 +40,14 @@ class HeadFrame(NamedTuple):
         brows = landmarks[BROWS].mean(axis=0)
         return cls(brows, brows - landmarks[_NOSE_BOTTOM])
 
+    @property
+    def right(self) -> FloatArray:
+        """One unit across, (2,)."""
+        return np.array([-self.up[1], self.up[0]])
+
     def points(self, across: FloatArray, height: FloatArray) -> FloatArray:
         """Pixels (P, 2) of P places, given in units across the middle and above the brows, (P,) each."""
-        right = np.array([-self.up[1], self.up[0]])
-        return np.asarray(self.brows + across[:, None] * right + height[:, None] * self.up)
+        return np.asarray(self.brows + across[:, None] * self.right + height[:, None] * self.up)
 
 
 def hairline_over(across: float, height: float) -> float:
@@ -73,9 +77,8 @@ def below_hairline(landmarks: Tensor, size: int, height: float) -> Tensor:
     pixels = np.stack([columns, rows], axis=-1).astype(np.float64)  # (S, S, 2) as x, y
     masks = []
     for points in landmarks.detach().cpu().double().numpy():
-        brows, up = HeadFrame.of(points)
-        unit = max(float(up @ up), 1e-6)
-        above, across = (pixels - brows) @ up / unit, (pixels - brows) @ np.array([-up[1], up[0]]) / unit
+        frame = HeadFrame.of(points)
+        above, across = ((pixels - frame.brows) @ axis / max(float(frame.up @ frame.up), 1e-6) for axis in (frame.up, frame.right))
         ends = np.maximum(height - _FALL * across**2, _SOFTNESS)  # never in the brows, and without a step beside them
         room = np.clip((ends - above) / _SOFTNESS, 0.0, 1.0)
         masks.append(room**2 * (3.0 - 2.0 * room))

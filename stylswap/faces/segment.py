@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylswap.faces.forehead import HeadFrame
 from stylswap.faces.landmarks import BROWS, EYES, JAW, LEFT_EYE, MOUTH, RIGHT_EYE
 from stylswap.shapes import check_shapes
 
@@ -96,11 +97,8 @@ def face_outline(landmarks: FloatArray, forehead: float) -> FloatArray:
         forehead: See `LandmarkSegmenter`.
     """
     start, end = landmarks[JAW[-1]], landmarks[JAW[0]]
-    brows = landmarks[BROWS].mean(axis=0)
+    brows, up = HeadFrame.of(landmarks)  # up is the way from the nose to the brows, so that the arc leans with the head
     eyes = (landmarks[LEFT_EYE].mean(axis=0) + landmarks[RIGHT_EYE].mean(axis=0)) / 2
-    nose_bottom = landmarks[33]
-    # Up is the way from the nose to the brows, so that the arc leans with the head.
-    up = brows - nose_bottom
     top = brows + forehead * up
     middle = (start + end) / 2
     height = float(np.dot(top - middle, up) / max(np.linalg.norm(up), 1e-6))

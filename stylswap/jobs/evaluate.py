@@ -101,7 +101,7 @@ def evaluate(swapper: Swapper, photos: Sequence[Path], inputs: Inputs, own: OwnP
     measured: list[_Measured] = []
     skipped: dict[str, str] = {}
     asked = threading.Event()
-    names = _names(photos)
+    names = photo_names(photos)
     with first_ctrl_c(asked.set):
         for done, (path, name) in enumerate(zip(photos, names, strict=True), start=1):
             item = None
@@ -159,7 +159,7 @@ def look_after(judges: Judges, swapped: Swapped) -> tuple[Look, dict[str, float]
     return judges.look(swapped.photo, swapped.faces[0].face), figures
 
 
-def _names(photos: Sequence[Path]) -> list[str]:
+def photo_names(photos: Sequence[Path]) -> list[str]:
     """What each photo is called: by its file, and where folders hold that name several times, by its path as well."""
     count = Counter(path.name for path in photos)
     return [path.name if count[path.name] == 1 else path.as_posix() for path in photos]

@@ -8,7 +8,6 @@ import io
 import json
 import math
 import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ import torch
 
 from stylswap.errors import FaceSetError, UsageError
 from stylswap.examples import EXAMPLES, examples_path
-from stylswap.jobs.evaluate import Inputs, OnPhoto, Pictures, evaluate
+from stylswap.jobs.evaluate import Inputs, OnPhoto, Pictures, evaluate, photo_names
 from stylswap.jobs.evaluation import EVALUATION_FILE, INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation, read_evaluation
 from stylswap.jobs.figure_columns import CHIEF, COLUMNS
 from stylswap.jobs.judges import Judges, mean_descriptor
@@ -248,9 +247,8 @@ def _without_own(photos: Sequence[Path], folder: Path) -> tuple[list[Path], dict
             f"{len(photos)} of {len(photos)} photos are the identity's own, from {folder}: its training saw them, figures would flatter "
             "it; give --photos that it did not see"
         )
-    kept, count = set(held_out), Counter(path.name for path in photos)
-    left_out = [path for path in photos if path not in kept]
-    return held_out, {path.name if count[path.name] == 1 else path.as_posix(): OWN_PHOTO for path in left_out}
+    kept = set(held_out)
+    return held_out, {name: OWN_PHOTO for path, name in zip(photos, photo_names(photos), strict=True) if path not in kept}
 
 
 def _content(path: Path) -> str:
