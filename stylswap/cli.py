@@ -23,6 +23,7 @@ WRONG_USAGE: Final = 2
 SOME_FAILED: Final = 3
 INTERRUPTED: Final = 130
 
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb.
 
@@ -108,9 +109,14 @@ def _train(options: argparse.Namespace, console: Console) -> int:
 def _refuse_with_resume(options: argparse.Namespace) -> None:
     names = ("identity", "faces", "out", "run_folder", "consent", "consent_note", "name", "config", "size", "seed")
     given = [f"--{name.removesuffix('_folder').replace('_', '-')}" for name in names if getattr(options, name) is not None]
-    given += [f"--set {text}" for text in options.set if not text.startswith("training.")]
+    faces = [f"training.{name}" for name in ("held_out", "relit_inputs", "occluded_inputs")]  # they say which faces are trained on
+    keys = {text: text.partition("=")[0].strip() for text in options.set}
+    given += [f"--set {text}" for text, key in keys.items() if not key.startswith("training.") or key in faces]
     if given:
-        raise UsageError(f"{', '.join(given)} cannot change on --resume: the run goes on as it was started (--set training.* may)")
+        raise UsageError(
+            f"{', '.join(given)} cannot change on --resume: the run goes on as it was started (--set training.* may, but for "
+            f"{', '.join(faces)})"
+        )
 
 
 def _swap(options: argparse.Namespace, console: Console) -> int:
@@ -216,12 +222,14 @@ def _doctor(options: argparse.Namespace, console: Console) -> int:
 
 
 def _prepare(options: argparse.Namespace, console: Console) -> int:
-    from stylswap.jobs.prepare import prepare_identity, prepare_inputs
+    from stylswap.jobs.prepare import outline_of_training, prepare_identity, prepare_inputs
     from stylswap.progress import TrainDisplay, report_lines
 
     prepare = prepare_identity if options.kind == "identity" else prepare_inputs
     with TrainDisplay(console) as display:
-        _, report = prepare(options.folder, _settings_of(options), on_photo=display.on_photo_of(options.kind))
+        settings = _settings_of(options)
+        on_photo = display.on_photo_of(options.kind)
+        _, report = prepare(options.folder, settings, on_photo=on_photo, outline=outline_of_training(settings))
     if options.json:
         _show(report.as_json())
     else:

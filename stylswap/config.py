@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, Strict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, Strict, ValidationError, field_validator, model_validator
 
 from stylswap.errors import SettingsError, did_you_mean
 
@@ -80,6 +80,12 @@ class StyleSettings(_Table):
             raise ValueError("Input should be odd")
         return patch
 
+    @model_validator(mode="after")
+    def _is_soft_for_single_cells_alone(self) -> StyleSettings:
+        if self.softness > 0 and self.patch > 1:
+            raise ValueError(f"softness {self.softness} goes with patch 1 alone; give patch = 1 or softness = 0")
+        return self
+
 
 class ContentSettings(_Table):
     """The content loss."""
@@ -107,8 +113,8 @@ class WeightSettings(_Table):
 
     content: float = Field(0.3, ge=0)
     style: float = Field(100.0, ge=0)
-    identity: float = Field(16.0, ge=0)
-    residual: float = Field(8.0, ge=0)
+    identity: float = Field(24.0, ge=0)
+    residual: float = Field(12.0, ge=0)
     expression: float = Field(2000.0, ge=0)
     keep: float = Field(200.0, ge=0)
     lighting: float = Field(0.0, ge=0)
@@ -132,7 +138,7 @@ class LossSettings(_Table):
     detail: DetailSettings = DetailSettings()
     critic_px: PositiveInt = Field(128, description="side to which larger crops are reduced for critics, recognisers and landmarks")
     recognisers: tuple[str, ...] = Field(
-        ("dlib", "mobilefacenet"),
+        ("dlib", "mobilefacenet", "faceres"),
         min_length=1,
         strict=False,
         description="face recognisers of the identity and residual terms; they cannot judge what they taught",
@@ -155,6 +161,7 @@ class LossSettings(_Table):
         description="distance of the inner landmarks to the input's, over that between the eyes, at which the weight of the expression "
         "term holds them: it moves, up to four times up or down; 0: the weight stays",
     )
+
     @field_validator("ramps")
     @classmethod
     def _with_defaults(cls, ramps: dict[str, tuple[float, float, float]]) -> dict[str, tuple[float, float, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -46,6 +47,11 @@ class IdentityCard:
     def __post_init__(self) -> None:
         if self.consent not in CONSENTS:
             raise ConsentError(f"unknown consent '{self.consent}'.{did_you_mean(self.consent, CONSENTS)}")
+        for what, text in (("name", self.name), ("note", self.note), ("licence", self.licence)):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:  # bytes of the command line that are no UTF-8; no file could be written at the end
+                raise ConsentError(f"the identity's {what} is no valid text: {text!r}; write it in UTF-8") from error
 
 
 def read_card(folder: Path, *, name: str | None = None, consent: str | None = None, note: str | None = None) -> IdentityCard:
@@ -78,7 +84,8 @@ def read_card(folder: Path, *, name: str | None = None, consent: str | None = No
             'or give --consent self|written|synthetic|research [--consent-note "..."]'
         )
     note = note if note is not None else str(stated.get("note", ""))
-    name = name or str(stated.get("name", folder.resolve().name))
+    folder_name = os.fsencode(folder.resolve().name).decode("utf-8", errors="replace")  # an old disk may hold names in another encoding
+    name = name or str(stated.get("name", folder_name))
     return IdentityCard(name, str(consent), note, str(stated.get("licence", "")))
 
 

@@ -216,6 +216,8 @@ def test_reasons_with_brackets_are_shown_as_they_are(tiny_identity: Path, tmp_pa
 def test_what_cannot_change_on_resume_is_refused(tmp_path: Path, capsys: Capture) -> None:
     assert main(["train", "--resume", str(tmp_path), "--size", "64", "--set", "loss.weights.style=3"]) == WRONG_USAGE
     assert "--size, --set loss.weights.style=3 cannot change" in capsys.readouterr().err
+    assert main(["train", "--resume", str(tmp_path), "--set", "training.held_out = 9", "--set", "training.steps=9"]) == WRONG_USAGE
+    assert "--set training.held_out = 9 cannot change" in capsys.readouterr().err
     assert main(["train", "--identity", "a", "--faces", "b", "--out", str(tmp_path), "--consent", "self"]) == WRONG_USAGE
     assert "is a folder" in capsys.readouterr().err
 

@@ -108,6 +108,7 @@ def test_bare_words_are_texts_and_texts_may_hold_equals_signs() -> None:
         ("loss.style.layers=[]", "setting 'loss.style.layers': "),
         ("loss.style.layers=[3]", "setting 'loss.style.layers.0': Input should be a valid string, got 3"),
         ("loss.style.patch=2", "setting 'loss.style.patch': Input should be odd, got 2"),
+        ("loss.style={patch=3, softness=0.1}", "setting 'loss.style': softness 0.1 goes with patch 1 alone; give patch = 1 or softness"),
         ("training.warmup=1.0", "setting 'training.warmup': Input should be less than 1, got 1.0"),
         ("network.name=3", "setting 'network.name': Input should be a valid string, got 3"),
     ],

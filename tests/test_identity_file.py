@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,21 @@ def test_each_consent_is_accepted(consent: str) -> None:
 def test_an_unknown_consent_is_refused_with_a_hint() -> None:
     with pytest.raises(ConsentError, match=r"unknown consent 'writen'\. Did you mean 'written'\?"):
         IdentityCard("x", "writen")
+
+
+@pytest.mark.parametrize("field", ["name", "note", "licence"])
+def test_what_no_file_could_hold_is_refused_before_the_training(field: str) -> None:
+    with pytest.raises(ConsentError, match=rf"the identity's {field} is no valid text: 'Ren\\udce9'; write it in UTF-8"):
+        IdentityCard(**{"name": "x", "consent": "self", field: "Ren\udce9"})
+
+
+def test_a_folders_name_in_another_encoding_can_be_read(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"Ren\xe9")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system knows UTF-8 names alone")
+    assert read_card(folder, consent="self").name == "Ren\ufffd"
 
 
 def test_the_card_comes_from_the_folder(tmp_path: Path) -> None:

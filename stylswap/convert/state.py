@@ -38,3 +38,15 @@ def tensor_of(state: Mapping[str, Tensor], key: str, shape: tuple[int | None, ..
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
         raise WeightsFileError(f"{key} must have shape ({wanted}), got {actual}.")
     return tensor.double()
+
+
+def rounded(name: str, tensor: Tensor) -> Tensor:
+    """A tensor as our files hold it: weights as float16, biases and other lists of numbers as float32.
+
+    Raises:
+        WeightsFileError: If it does not fit into float16; `name` is for the message.
+    """
+    small = tensor.to(torch.float16 if tensor.ndim > 1 else torch.float32).contiguous()
+    if not small.isfinite().all():
+        raise WeightsFileError(f"{name} does not fit into float16: it reaches {float(tensor.abs().max()):.3g}.")
+    return small

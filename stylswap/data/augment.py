@@ -22,6 +22,8 @@ FAN_DEG: Final = ((-40.0, 10.0), (40.0, 10.0), (-75.0, 15.0), (75.0, 15.0))
 FAN_AMBIENT: Final = 0.25
 # Photos of the identity, copies included: their features stay in memory, at 128 px 1.6 MB for each and its mirror image.
 MOST_FACES: Final = 500
+# Up to so many photos of the identity each is seen under one lamp at least, and with its mirror image from both sides.
+MOST_PHOTOS: Final = 300
 
 
 def under_lights(faces: FaceBatch, lights: Lights) -> Tensor:
@@ -58,18 +60,19 @@ def with_random_lights(faces: FaceSet, share: float, *, seed: int) -> FaceSet:
     return _joined(faces, [(rows, lights)])
 
 
-def with_light_fan(faces: FaceSet, *, most_faces: int = MOST_FACES) -> tuple[FaceSet, int]:
+def with_light_fan(faces: FaceSet, *, most_faces: int = MOST_FACES, most_photos: int = MOST_PHOTOS) -> tuple[FaceSet, int]:
     """The faces, and behind them all of them under the first lamp of `FAN_DEG`, then under the second, and so on.
 
     Args:
         faces: M faces.
         most_faces: Lamps are left out, the last first, so that no more faces come out; M faces always do.
+        most_photos: Up to so many faces, one lamp stays in any case.
 
     Returns:
         The faces, and how often each is there.
     """
     rows = torch.arange(len(faces))
-    lamps = FAN_DEG[: max(most_faces // len(faces) - 1, 0)]
+    lamps = FAN_DEG[: max(most_faces // len(faces) - 1, int(len(faces) <= most_photos))]
     additions = []
     for azimuth_deg, elevation_deg in lamps:
         towards = direction(torch.tensor([azimuth_deg]), torch.tensor([elevation_deg])).expand(len(rows), 3)

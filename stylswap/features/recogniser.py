@@ -1,7 +1,7 @@
 """Face recognisers that gradients pass through: who is it, and which pixels make it so?
 
 For training, and for judging what was trained with another one: none is a judge of what it taught. dlib's came with dlib's models,
-`mobilefacenet` ships with stylswap, and `sface` has to be fetched: `stylswap weights fetch sface`.
+`mobilefacenet` and `faceres` ship with stylswap, and `sface` has to be fetched: `stylswap weights fetch sface`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from stylswap.features import chip, dlib_file
 from stylswap.networks import sface
 from stylswap.networks.dlib_resnet import DlibResNet
 from stylswap.networks.mobilefacenet import MobileFaceNet
+from stylswap.networks.mobilenet import MobileNet
 from stylswap.networks.sface import SFace
 from stylswap.shapes import check_shapes
 from stylswap.weights import weights_path
@@ -33,6 +34,9 @@ FloatArray = npt.NDArray[np.float64]
 
 FIVE_POINTS: Final = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
 """Left eye, right eye, tip of the nose, left and right corner of the mouth in an aligned face, (5, 2) in pixels."""
+
+# FaceRes was trained at 224 px, with a detector's boxes. At 160 px it costs half, and tells people apart as well.
+_LARGER_SIDE_PX: Final = 160
 
 _NOSE_TIP: Final = 30
 _MOUTH_CORNERS: Final = (48, 54)
@@ -164,6 +168,13 @@ def face_from_image(landmarks: FloatArray) -> FloatArray:
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag], [0.0, 0.0, 1.0]])
 
 
+def _larger_chip_from_image(landmarks: FloatArray) -> FloatArray:
+    scale = _LARGER_SIDE_PX / chip.SIDE_PX
+    shift = (scale - 1) / 2  # a pixel's coordinates are its centre's
+    larger: FloatArray = np.array([[scale, 0.0, shift], [0.0, scale, shift], [0.0, 0.0, 1.0]]) @ chip.chip_from_image(landmarks)
+    return larger
+
+
 def _with_weights(name: str, network: nn.Module) -> nn.Module:
     path = weights_path(name)
     try:
@@ -181,11 +192,13 @@ def _dlib_resnet() -> nn.Module:
 
 FIVE_POINT_ALIGNMENT: Final = Alignment(face_from_image, sface.SIDE_PX)
 CHIP_ALIGNMENT: Final = Alignment(chip.chip_from_image, chip.SIDE_PX)
+LARGER_CHIP_ALIGNMENT: Final = Alignment(_larger_chip_from_image, _LARGER_SIDE_PX)
 
 RECOGNISERS: Final[Mapping[str, RecogniserKind]] = {
     "sface": RecogniserKind(lambda: _with_weights("sface", SFace()), FIVE_POINT_ALIGNMENT),
     "mobilefacenet": RecogniserKind(lambda: _with_weights("mobilefacenet", MobileFaceNet()), FIVE_POINT_ALIGNMENT),
     "dlib": RecogniserKind(_dlib_resnet, CHIP_ALIGNMENT),
+    "faceres": RecogniserKind(lambda: _with_weights("faceres", MobileNet()), LARGER_CHIP_ALIGNMENT),
 }
 """All that there are, by name.
 

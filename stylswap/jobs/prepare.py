@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from stylswap.config import Settings
+from stylswap.data.augment import MOST_PHOTOS
 from stylswap.data.faceset import FaceSet
 from stylswap.data.prepare import PreparedFace, Preparer, Refused, prepare_folder, stack_faces
 from stylswap.errors import FaceSetError
@@ -111,6 +112,8 @@ def prepare_inputs(
     cache: Path | None = None,
     on_photo: OnPhoto | None = None,
     finder: OccluderFinder | None = None,
+    outline: LandmarkSegmenter | None = None,
+    leave_out: Collection[str] = (),
 ) -> tuple[FaceSet, PrepareReport]:
     """Prepare faces of many people to be edited in training.
 
@@ -120,12 +123,15 @@ def prepare_inputs(
         cache: As in `make_preparer`.
         on_photo: Called with (done, all) after each photo, and from the start again for each face where `finder` looks.
         finder: Looks for what covers the faces; None: nobody looks.
+        outline: Of the masks; None: that of `finder`, else `FACE_OUTLINE`.
+        leave_out: sha256 of photos that are not used: the identity's own, where its folder lies in this one.
 
     Raises:
         FaceSetError: If the folder does not exist or holds no usable face.
         WeightsFileError: If `finder` misses the parser's weights.
     """
-    faces, refused = _faces_of(folder, make_preparer(settings, describe=False, cache=cache, outline=_outline(finder)), on_photo)
+    faces, refused = _faces_of(folder, make_preparer(settings, describe=False, cache=cache, outline=_outline(outline, finder)), on_photo)
+    faces, refused = _without(faces, refused, leave_out, folder)
     return _looked_at(stack_faces(faces), finder, cache, on_photo), _report(folder, faces, refused)
 
 
@@ -136,6 +142,7 @@ def prepare_identity(
     cache: Path | None = None,
     on_photo: OnPhoto | None = None,
     finder: OccluderFinder | None = None,
+    outline: LandmarkSegmenter | None = None,
 ) -> tuple[FaceSet, PrepareReport]:
     """Prepare the photos of one identity; photos that show somebody else are left out.
 
@@ -145,12 +152,13 @@ def prepare_identity(
         cache: As in `make_preparer`.
         on_photo: Called with (done, all) after each photo, and from the start again for each face where `finder` looks.
         finder: Looks for what covers the faces; None: nobody looks.
+        outline: Of the masks; None: that of `finder`, else `FACE_OUTLINE`.
 
     Raises:
         FaceSetError: If the folder does not exist, holds too few usable photos, or several people.
         WeightsFileError: If `finder` misses the parser's weights.
     """
-    faces, refused = _faces_of(folder, make_preparer(settings, describe=True, cache=cache, outline=_outline(finder)), on_photo)
+    faces, refused = _faces_of(folder, make_preparer(settings, describe=True, cache=cache, outline=_outline(outline, finder)), on_photo)
     faces, strangers = _split_strangers(faces, settings.prepare.other_person_distance)
     if len(strangers) > MOST_STRANGERS * (len(faces) + len(strangers)):
         shown = "\n".join(f"  {stranger.name}: {stranger.reason}" for stranger in strangers[:5])
@@ -170,6 +178,11 @@ def prepare_identity(
         warnings.append(
             f"only {len(faces)} usable photos; from {settings.prepare.few_photos} on, in many poses and expressions, results are better"
         )
+    if settings.loss.style.lit_alike and len(faces) > MOST_PHOTOS:
+        warnings.append(
+            f"more than {MOST_PHOTOS} photos are not relit (loss.style.lit_alike), because of the memory: light will be kept less well; "
+            f"the {MOST_PHOTOS} best ones, in many poses and expressions, do more"
+        )
     mean = np.mean([_descriptor(face) for face in faces], axis=0)
     report = replace(
         _report(folder, faces, refused),
@@ -180,8 +193,26 @@ def prepare_identity(
     return _looked_at(stack_faces(faces), finder, cache, on_photo), report
 
 
-def _outline(finder: OccluderFinder | None) -> LandmarkSegmenter:
+def outline_of_training(settings: Settings) -> LandmarkSegmenter:
+    """What a training's masks begin as: who prepares a folder with it does what the training will then find done."""
+    return OccluderFinder().outline if settings.prepare.mask == "parsing" else FACE_OUTLINE
+
+
+def _outline(outline: LandmarkSegmenter | None, finder: OccluderFinder | None) -> LandmarkSegmenter:
+    if outline is not None:
+        return outline
     return FACE_OUTLINE if finder is None else finder.outline
+
+
+def _without(
+    faces: list[PreparedFace], refused: list[Refused], leave_out: Collection[str], folder: Path
+) -> tuple[list[PreparedFace], list[Refused]]:
+    """What is left without photos of the identity, by their sha256."""
+    others = [face for face in faces if face.sha256 not in leave_out]
+    if not others:
+        raise FaceSetError(f"{folder}: all {len(faces)} usable photos are photos of the identity; faces of many other people were expected")
+    own = [Refused(face.name, "is one of the identity's own photos") for face in faces if face.sha256 in leave_out]
+    return others, [*refused, *own]
 
 
 def _looked_at(faces: FaceSet, finder: OccluderFinder | None, cache: Path | None, on_photo: OnPhoto | None) -> FaceSet:
@@ -244,8 +275,9 @@ def near_duplicates(faces: Sequence[PreparedFace], limit: float = 0.02) -> tuple
     Returns:
         Names, in groups of two and more.
     """
-    images = torch.from_numpy(np.stack([face.image_u8 for face in faces])).float() / 255
-    thumbnails = F.interpolate(images, size=(16, 16), mode="area").mean(dim=1).flatten(1)
+    # One by one: as numbers with a point, all crops of a large folder would be more than the whole training needs.
+    images = (torch.from_numpy(face.image_u8)[None].float() / 255 for face in faces)
+    thumbnails = torch.cat([F.interpolate(image, size=(16, 16), mode="area").mean(dim=1).flatten(1) for image in images])
     groups: list[tuple[str, ...]] = []
     taken: set[int] = set()
     for number, thumbnail in enumerate(thumbnails):

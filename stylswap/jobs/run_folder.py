@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from stylswap.config import Settings, load_settings, to_toml
 from stylswap.errors import RunError, SettingsError
@@ -18,6 +21,7 @@ from stylswap.version import __version__
 
 SETTINGS_FILE: Final = "settings.toml"
 RUN_FILE: Final = "run.json"
+LOCK_FILE: Final = ".stylswap-lock"
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ def request_from_run(
         run: The run folder.
         minutes: A new time budget, or None for the old one.
         device: As in `pick_device`, or None for the one the run was started with: another one rounds differently.
-        overrides: Changed settings, as in `load_settings`, for instance a lower ``training.learning_rate``.
+        overrides: Changed settings, as in `load_settings`, for instance a lower ``training.learning_rate``. ``training.steps`` without
+            `minutes` ends an earlier time budget.
 
     Raises:
         RunError: If the folder is not a run folder.
@@ -69,7 +74,7 @@ def request_from_run(
             IdentityCard(**facts["card"]),
             load_settings(run / SETTINGS_FILE, overrides),
             run,
-            minutes if minutes is not None else facts["minutes"],
+            minutes if minutes is not None or _asks_for_steps(overrides) else facts["minutes"],
             device or facts["device"],
         )
     except SettingsError:
@@ -78,20 +83,56 @@ def request_from_run(
         raise RunError(f"{run}: not a run folder that can be resumed ({error})") from error
 
 
-def open_run(request: TrainRequest, *, resume: bool) -> None:
-    """Make the run folder and find out now, not after an hour, that something cannot be written.
+def _asks_for_steps(overrides: Sequence[str]) -> bool:
+    return any(text.partition("=")[0].strip() == "training.steps" for text in overrides)
+
+
+@contextmanager
+def opened_run(request: TrainRequest, *, resume: bool) -> Iterator[None]:
+    """Make the run folder, and keep every other training out of it for the length of the block.
+
+    What cannot be written or resumed is found out now, not after an hour. What the run was asked to do is written by `record_request`,
+    which a resumed run calls when it knows that it can go on: an override of an attempt that failed must not stay for the next one.
 
     Raises:
-        RunError: If the folder holds another run, the identity file exists, or one of the two cannot be written.
+        RunError: If the folder is used by another training at this moment, holds another run or none that could be resumed, lies among the
+            photos, the identity file exists, or one of the two cannot be written.
     """
-    # A run without a checkpoint, for instance because a folder held too few photos, has nothing to lose and may be started again.
-    if not resume and checkpoints(request.run):
-        # The usual run folder goes with --out. With another --run alone, the next training would ask for another --out as well.
-        other = "--out" if request.run == request.out.with_suffix(".run") else "--run folder"
-        raise RunError(f"{request.run}: holds another run; resume it with --resume {request.run}, or give another {other}")
-    # The training before this one may have taken an hour. A resumed run replaces the file that it wrote itself.
-    if not resume and request.out.exists():
-        raise RunError(f"{request.out}: exists already; give another --out, or move it away")
+    _check(request, resume=resume)
+    with _alone_in(request.run):
+        _check(request, resume=resume)  # another training may have ended a moment ago
+        try:
+            for folder in (request.run, request.out.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+                probe = folder / ".stylswap-probe"
+                probe.touch()
+                probe.unlink()
+            if not resume:
+                (request.run / JOURNAL_FILE).unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error
+        yield
+
+
+def _alone_in(run: Path) -> AbstractContextManager[object]:
+    """The run folder, made where it is missing, for nobody else until the block ends, or the process."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        return FileLock(run / LOCK_FILE).acquire(blocking=False)
+    except Timeout as error:
+        raise RunError(f"{run}: another training is running in this folder; wait for its end, or give another --out") from error
+    except NotImplementedError:  # a file system that knows no locks
+        return nullcontext()
+    except OSError as error:
+        raise RunError(f"{error.filename or run}: cannot be written ({error.strerror})") from error
+
+
+def record_request(request: TrainRequest) -> None:
+    """Write what the run is asked to do into its folder, from where `request_from_run` reads it.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
     facts = {
         "identity": str(request.identity.resolve()),
         "faces": str(request.faces.resolve()),
@@ -102,14 +143,29 @@ def open_run(request: TrainRequest, *, resume: bool) -> None:
         "version": __version__,
     }
     try:
-        for folder in (request.run, request.out.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".stylswap-probe"
-            probe.touch()
-            probe.unlink()
-        if not resume:
-            (request.run / JOURNAL_FILE).unlink(missing_ok=True)
         write_atomically(request.run / RUN_FILE, json.dumps(facts, indent=1).encode())
         write_atomically(request.run / SETTINGS_FILE, to_toml(request.settings).encode())
     except OSError as error:
         raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error
+
+
+def _check(request: TrainRequest, *, resume: bool) -> None:
+    if resume:
+        if not checkpoints(request.run):
+            raise RunError(f"{request.run}: no checkpoint to resume from; start the training again, without --resume")
+        return  # it replaces the identity file that it wrote itself
+    # A run without a checkpoint, for instance because a folder held too few photos, has nothing to lose and may be started again.
+    if checkpoints(request.run):
+        # The usual run folder goes with --out. With another --run alone, the next training would ask for another --out as well.
+        other = "--out" if request.run == request.out.with_suffix(".run") else "--run folder"
+        raise RunError(f"{request.run}: holds another run; resume it with --resume {request.run}, or give another {other}")
+    if request.out.exists():  # the training before this one may have taken an hour
+        raise RunError(f"{request.out}: exists already; give another --out, or move it away")
+    # Photos are looked for at any depth: a run's contact sheets would be among them the next time.
+    run = request.run.resolve()
+    for folder in (request.identity.resolve(), request.faces.resolve()):
+        if run.is_relative_to(folder):
+            raise RunError(
+                f"{request.run}: the run folder must not lie inside a folder of photos ({folder}): its contact sheets would be taken for "
+                "photos. Give an --out, or a --run, somewhere else"
+            )

@@ -27,8 +27,8 @@ from stylswap.jobs.hairline import forehead_of
 from stylswap.jobs.occluder_finder import OccluderFinder
 from stylswap.jobs.paste import composite_crops
 from stylswap.jobs.prepare import OnPhoto, PrepareReport, check_folder, prepare_identity, prepare_inputs
-from stylswap.jobs.run_folder import TrainRequest, open_run
-from stylswap.jobs.train_engine import batches_of, build_engine, build_loop, build_networks, training_inputs
+from stylswap.jobs.run_folder import TrainRequest, opened_run, record_request
+from stylswap.jobs.train_engine import Networks, batches_of, build_engine, build_loop, build_networks, training_inputs
 from stylswap.networks import SwapNetwork
 from stylswap.photo import write_png
 from stylswap.report import write_train_report
@@ -84,7 +84,7 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
 
     Raises:
         FaceSetError: If a folder cannot be used.
-        RunError: If the run folder is taken, or cannot be resumed.
+        RunError: If the run folder is taken, lies among the photos, or cannot be resumed.
         TrainingError: If the losses stop being numbers.
         DeviceError: If the device is not there.
         UsageError: If the time budget is not a positive number.
@@ -93,10 +93,18 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     if request.minutes is not None and not (math.isfinite(request.minutes) and request.minutes > 0):
         raise UsageError(f"minutes must be a positive number, got {request.minutes}")
     device = pick_device(request.device)
+    # A resumed run goes on where it was: another kind of device rounds differently.
+    request = dataclasses.replace(request, device=str(device))
     for folder in (request.identity, request.faces):
         check_folder(folder)
     networks = build_networks(request.settings, device, resume=resume)
-    open_run(request, resume=resume)
+    with opened_run(request, resume=resume):
+        return _train(request, events, networks, device, resume=resume)
+
+
+def _train(request: TrainRequest, events: TrainEvents, networks: Networks, device: torch.device, *, resume: bool) -> Trained:
+    if not resume:
+        record_request(request)
     identity, inputs, reports = _prepare(request, events, device)
     settings = request.settings.training
     data_hash = _data_hash(identity, inputs)
@@ -105,7 +113,11 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     held_out, inputs = _hold_out(inputs, settings.held_out)
     inputs = training_inputs(inputs, request.settings)
     loop = build_loop(build_engine(request.settings, networks, inputs, identity, device), request.settings)
-    shown = copy.deepcopy(networks[0])  # what the training has come to: the average of the weights, where one is kept
+    elapsed_seconds = 0.0
+    if resume:
+        elapsed_seconds = resumed(request.run, loop, data_hash)
+        record_request(request)
+    shown = copy.deepcopy(networks.network)  # what the training has come to: the average of the weights, where one is kept
     faces = held_out.batch(range(len(held_out)))
 
     def draw_sheet(step: int) -> None:
@@ -124,7 +136,7 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
             settings.learning_rate, settings.final_learning_rate, settings.warmup, settings.checkpoint_every, settings.sheet_every
         ),
         header={"data": data_hash},
-        elapsed_seconds=resumed(request.run, loop, data_hash) if resume else 0.0,
+        elapsed_seconds=elapsed_seconds,
         on_step=events.on_step,
         draw_sheet=draw_sheet,
     )
@@ -141,18 +153,22 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
 
 def _prepare(request: TrainRequest, events: TrainEvents, device: torch.device) -> tuple[FaceSet, FaceSet, list[PrepareReport]]:
     finder = OccluderFinder(device) if request.settings.prepare.mask == "parsing" else None
-    reports = []
-    sets = []
-    for kind, folder, prepare in (("identity", request.identity, prepare_identity), ("faces", request.faces, prepare_inputs)):
-        on_photo = events.on_photo(kind) if events.on_photo else None
-        faces, report = prepare(folder, request.settings, on_photo=on_photo, finder=finder)
-        if events.on_prepared:
-            events.on_prepared(report)
-        sets.append(faces)
-        reports.append(report)
-    content = json.dumps([report.as_json() for report in reports], indent=1)
+    on_photo = events.on_photo or (lambda _: _nothing)
+    on_prepared = events.on_prepared or _nothing
+    identity, own = prepare_identity(request.identity, request.settings, on_photo=on_photo("identity"), finder=finder)
+    on_prepared(own)
+    # As strangers, her own photos would tell the recognisers that strangers look like her.
+    inputs, others = prepare_inputs(
+        request.faces, request.settings, on_photo=on_photo("faces"), finder=finder, leave_out=frozenset(identity.hashes)
+    )
+    on_prepared(others)
+    content = json.dumps([own.as_json(), others.as_json()], indent=1)
     write_atomically(request.run / "prepare.json", content.encode())
-    return sets[0], sets[1], reports
+    return identity, inputs, [own, others]
+
+
+def _nothing(*_: object) -> None:
+    """For whoever does not want to hear of it."""
 
 
 def _hold_out(inputs: FaceSet, count: int) -> tuple[FaceSet, FaceSet]:

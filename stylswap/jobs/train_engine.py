@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from stylswap.features.vgg import VGG
 from stylswap.jobs.device import pick_precision
 from stylswap.jobs.inner_distance import InnerDistance
 from stylswap.jobs.start import freeze_base, start_from
-from stylswap.losses.weigh import Ramp, ever_wanted
+from stylswap.losses.weigh import Ramp, check_ramps, ever_wanted
 from stylswap.networks import SwapNetwork, build_network
 from stylswap.networks.discriminator import build_discriminator
 from stylswap.training.hold import Level
@@ -35,8 +35,22 @@ from stylswap.training.loop import Loop
 GIB: Final = 2**30
 
 
-def build_networks(settings: Settings, device: torch.device, *, resume: bool = False) -> tuple[SwapNetwork, VGG]:
-    """Network and critic, tried once: a size or a layer that does not fit is refused before an hour of preparing photos.
+class Networks(NamedTuple):
+    """What a training consists of, before it has seen a photo.
+
+    Attributes:
+        network: That is trained.
+        critic: Sees content and style.
+        judges: All others, as far as a wanted term needs them.
+    """
+
+    network: SwapNetwork
+    critic: VGG
+    judges: Judges
+
+
+def build_networks(settings: Settings, device: torch.device, *, resume: bool = False) -> Networks:
+    """All networks, tried once: what does not fit, or is not there, is refused before an hour of preparing photos.
 
     Args:
         settings: What is computed.
@@ -45,8 +59,13 @@ def build_networks(settings: Settings, device: torch.device, *, resume: bool = F
 
     Raises:
         SettingsError: If the settings do not fit together.
+        WeightError: If a ramp cannot be used.
         IdentityFileError: If the network to start from cannot be used.
+        WeightsFileError: If a critic's weights are missing.
     """
+    if not _wanted(settings.loss):
+        raise SettingsError("loss.weights: all are 0, and no ramp raises one; nothing would be trained")
+    check_ramps(_ramps(settings.loss), settings.loss.weights.model_dump())
     network = build_network(settings.network.name, seed=settings.seed, **settings.network.options)
     if settings.network.start and not resume:
         start_from(network, settings.network.start)
@@ -59,7 +78,7 @@ def build_networks(settings: Settings, device: torch.device, *, resume: bool = F
         network(blank)
         loss = settings.loss
         critic(reduced(blank, loss.critic_px).to(device), [*loss.style.layers, *loss.content.layers, *loss.detail.layers])
-    return network, critic
+    return Networks(network, critic, build_judges(settings, device))
 
 
 def training_inputs(faces: FaceSet, settings: Settings) -> FaceSet:
@@ -78,20 +97,18 @@ def batches_of(inputs: FaceSet, settings: Settings) -> Callable[[int], RowBatch]
     return lambda step: inputs.batch(weighted_batch_rows(weights, size, seed=seed, step=step), step=step)
 
 
-def build_engine(
-    settings: Settings, networks: tuple[SwapNetwork, VGG], inputs: FaceSet, identity: FaceSet, device: torch.device
-) -> StyleEngine:
+def build_engine(settings: Settings, networks: Networks, inputs: FaceSet, identity: FaceSet, device: torch.device) -> StyleEngine:
     """The engine, with those critics alone that a wanted term needs.
 
     Raises:
         SettingsError: If the settings do not fit together.
-        WeightsFileError: If a critic's weights are missing.
     """
     style, detail = settings.loss.style, settings.loss.detail
     num_faces = min(style.num_faces, identity.num_rows)  # a few photos offer what they have
     identity, copies = with_light_fan(identity) if style.lit_alike else (identity, 1)
     return StyleEngine(
-        *networks,
+        networks.network,
+        networks.critic,
         inputs,
         identity,
         style=StyleOptions(
@@ -102,7 +119,7 @@ def build_engine(
         detail=DetailOptions(detail.layers, min(detail.num_faces, num_faces), detail.radius),
         critic_px=settings.loss.critic_px,
         unsteady=settings.loss.unsteady,
-        judges=_judges(settings, device, lit=copies > 1),
+        judges=networks.judges,
         cache_bytes=round(settings.training.cache_gib * GIB),
         device=device,
     )
@@ -143,14 +160,20 @@ def _wanted(loss: LossSettings) -> frozenset[str]:
     return ever_wanted(loss.weights.model_dump(), _ramps(loss))
 
 
-def _judges(settings: Settings, device: torch.device, *, lit: bool) -> Judges:
+def build_judges(settings: Settings, device: torch.device) -> Judges:
+    """Those critics alone that a wanted term needs.
+
+    Raises:
+        SettingsError: If there is no such recogniser.
+        WeightsFileError: If the weights of one are missing.
+    """
     loss = settings.loss
 
     def wanted(*names: str) -> bool:
         return not _wanted(loss).isdisjoint(names)
 
     return Judges(
-        light=LightingCritic.load(device=device) if lit or wanted("lighting") else None,
+        light=LightingCritic.load(device=device) if loss.style.lit_alike or wanted("lighting") else None,
         recognisers=[Recogniser.load(name, device=device) for name in loss.recognisers] if wanted("identity", "residual") else (),
         landmarks=LandmarkCritic.load(device=device) if wanted("expression") else None,
         discriminator=build_discriminator(seed=settings.seed) if wanted("adversarial") else None,

@@ -138,7 +138,7 @@ def _read_file(path: Path, size_limit_mp: float) -> tuple[bytes, str]:
             if size > size_limit_mp * 1e6 * _MAX_BYTES_PER_PIXEL + _BYTES_BESIDE_PIXELS:
                 raise PhotoError(
                     f"{path} has {size / 1e9:.1f} GB, too much for a photo of up to {size_limit_mp:g} megapixels; "
-                    "if you trust the file, raise that with --size-limit"
+                    "make it smaller, or, to swap in it, and if you trust the file, raise that with --size-limit"
                 )
             return head + file.read(), name
     except OSError as error:
@@ -161,7 +161,7 @@ def _check_size(path: Path, height: int, width: int, size_limit_mp: float) -> No
     if megapixels > size_limit_mp:
         raise PhotoError(
             f"{path} is {width} x {height} px = {megapixels:.1f} megapixels; the limit is {size_limit_mp:g}: "
-            f"if you trust the file, raise it with --size-limit {int(megapixels) + 1}"
+            f"make it smaller, or, to swap in it, and if you trust the file, raise it with --size-limit {int(megapixels) + 1}"
         )
 
 

@@ -65,6 +65,7 @@ def test_a_fan_has_every_face_once_under_each_lamp(identity_set: FaceSet) -> Non
 def test_many_photos_are_seen_under_fewer_lamps(identity_set: FaceSet) -> None:
     count = len(identity_set)
     assert with_light_fan(identity_set, most_faces=3 * count)[1] == 3
-    fan, copies = with_light_fan(identity_set, most_faces=count - 1)
+    assert with_light_fan(identity_set, most_faces=count - 1, most_photos=count)[1] == 2
+    fan, copies = with_light_fan(identity_set, most_faces=count - 1, most_photos=count - 1)
     assert copies == 1
     assert torch.equal(fan.images_u8, identity_set.images_u8)

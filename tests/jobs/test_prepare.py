@@ -23,8 +23,16 @@ from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import Pose
 from stylswap.faces.segment import WIDE_OUTLINE
 from stylswap.features.parsing import BELIEVED, FaceParser
+from stylswap.jobs import prepare as prepare_job
 from stylswap.jobs.occluder_finder import OccluderFinder
-from stylswap.jobs.prepare import YAW_BINS_DEG, make_preparer, near_duplicates, prepare_identity, prepare_inputs
+from stylswap.jobs.prepare import (
+    YAW_BINS_DEG,
+    make_preparer,
+    near_duplicates,
+    outline_of_training,
+    prepare_identity,
+    prepare_inputs,
+)
 
 SETTINGS = load_settings(overrides=["size=64"])
 Fill = Callable[..., Path]
@@ -123,6 +131,17 @@ def test_few_photos_are_a_warning(fill: Fill, record_cache: Path) -> None:
     assert prepare_identity(fill(22, name="again"), enough, cache=record_cache)[1].warnings == ()
 
 
+def test_more_photos_than_are_relit_are_a_warning(fill: Fill, record_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fill(22)
+    monkeypatch.setattr(prepare_job, "MOST_PHOTOS", 22)
+    assert "relit" not in prepare_identity(folder, SETTINGS, cache=record_cache)[1].warnings[0]
+    monkeypatch.setattr(prepare_job, "MOST_PHOTOS", 21)
+    warning = prepare_identity(folder, SETTINGS, cache=record_cache)[1].warnings[-1]
+    assert warning.startswith("more than 21 photos are not relit (loss.style.lit_alike), because of the memory")
+    plain = load_settings(overrides=["size=64", "loss.style.lit_alike=false", "prepare.few_photos=20"])
+    assert prepare_identity(folder, plain, cache=record_cache)[1].warnings == ()
+
+
 def test_one_stranger_is_left_out_with_the_reason(fill: Fill, people: list[Path], record_cache: Path) -> None:
     folder = fill(22, [people[0]])
     faces, report = prepare_identity(folder, SETTINGS, cache=record_cache)
@@ -192,6 +211,32 @@ def test_faces_of_many_people_are_all_used(fill: Fill, people: list[Path], recor
     assert report.mean_descriptor is None
     assert report.duplicates == ()
     assert seen == [(number, 6) for number in range(1, 7)]
+
+
+def test_some_photos_can_be_left_out_by_their_content(fill: Fill, people: list[Path], record_cache: Path) -> None:
+    folder = fill(0, people[:4])
+    everybody, _ = prepare_inputs(folder, SETTINGS, cache=record_cache)
+    faces, report = prepare_inputs(folder, SETTINGS, cache=record_cache, leave_out=[everybody.hashes[1], "0" * 64])
+    assert faces.names == (everybody.names[0], *everybody.names[2:])
+    assert report.num_used == 3
+    assert [(photo.name, photo.reason) for photo in report.refused] == [(everybody.names[1], "is one of the identity's own photos")]
+    with pytest.raises(FaceSetError, match="all 4 usable photos are photos of the identity"):
+        prepare_inputs(folder, SETTINGS, cache=record_cache, leave_out=everybody.hashes)
+
+
+@pytest.mark.parametrize("mask", ["parsing", "landmarks"])
+def test_a_training_finds_done_what_was_prepared_before(
+    fill: Fill, people: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: str
+) -> None:
+    settings = load_settings(overrides=["size=64", f"prepare.mask={mask}"])
+    folder, cache = fill(0, people[:2]), tmp_path / "cache"
+    prepare_inputs(folder, settings, cache=cache, outline=outline_of_training(settings))
+    monkeypatch.setattr(FaceDetector, "detect", lambda *_: pytest.fail("looked for once more"))
+    preparer = make_preparer(settings, describe=False, cache=cache, outline=outline_of_training(settings))
+    assert all(isinstance(preparer.prepare(path, path.name), PreparedFace) for path in folder.iterdir())
+    monkeypatch.setattr(OccluderFinder, "find", lambda _, faces, **__: faces)
+    faces, _ = prepare_inputs(folder, settings, cache=cache, finder=OccluderFinder() if mask == "parsing" else None)
+    assert len(faces) == 2
 
 
 def test_records_go_to_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

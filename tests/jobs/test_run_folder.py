@@ -9,13 +9,18 @@ import pytest
 
 from stylswap.config import Settings
 from stylswap.errors import RunError
-from stylswap.jobs.run_folder import TrainRequest, open_run
+from stylswap.jobs.run_folder import TrainRequest, opened_run, record_request, request_from_run
 from tests.jobs.conftest import request_for
 
 
 @pytest.fixture
 def request_(tmp_path: Path) -> TrainRequest:
     return request_for((tmp_path / "ada", tmp_path / "faces"), tmp_path, Settings())
+
+
+def enter(request: TrainRequest, *, resume: bool) -> None:
+    with opened_run(request, resume=resume):
+        pass
 
 
 def with_checkpoint(run: Path) -> None:
@@ -27,7 +32,7 @@ def test_an_identity_file_that_exists_is_not_replaced(request_: TrainRequest, tm
     request_.out.write_bytes(b"an hour of work")
     other_run = replace(request_, run=tmp_path / "other.run")
     with pytest.raises(RunError, match=r"tiny\.safetensors: exists already; give another --out, or move it away"):
-        open_run(other_run, resume=False)
+        enter(other_run, resume=False)
     assert not other_run.run.exists()
     assert request_.out.read_bytes() == b"an hour of work"
 
@@ -35,15 +40,59 @@ def test_an_identity_file_that_exists_is_not_replaced(request_: TrainRequest, tm
 def test_a_resumed_run_replaces_its_own(request_: TrainRequest) -> None:
     with_checkpoint(request_.run)
     request_.out.write_bytes(b"of fewer steps")
-    open_run(request_, resume=True)
-    assert (request_.run / "run.json").is_file()
+    enter(request_, resume=True)
+    assert request_.out.read_bytes() == b"of fewer steps"  # until there is a better one
+
+
+def test_nothing_is_resumed_without_a_checkpoint(request_: TrainRequest) -> None:
+    enter(request_, resume=False)
+    with pytest.raises(RunError, match=r"no checkpoint to resume from; start the training again, without --resume"):
+        enter(request_, resume=True)
+
+
+def test_one_training_at_a_time(request_: TrainRequest) -> None:
+    with opened_run(request_, resume=False):
+        (request_.run / "journal.jsonl").write_text("of the first one")
+        with pytest.raises(RunError, match=r"another training is running in this folder; wait for its end, or give another --out"):
+            enter(request_, resume=False)
+        assert (request_.run / "journal.jsonl").read_text() == "of the first one"
+    enter(request_, resume=False)
+    assert not (request_.run / "journal.jsonl").exists()
+
+
+def test_a_training_that_fails_lets_go_of_its_folder(request_: TrainRequest) -> None:
+    with pytest.raises(ZeroDivisionError), opened_run(request_, resume=False):
+        1 / 0  # noqa: B018
+    enter(request_, resume=False)
+
+
+@pytest.mark.parametrize("kind", ["identity", "faces"])
+def test_contact_sheets_do_not_get_among_the_photos(request_: TrainRequest, kind: str) -> None:
+    folder: Path = getattr(request_, kind)
+    inside = replace(request_, out=folder / "ada.safetensors", run=folder / "deeper" / "ada.run")
+    with pytest.raises(RunError, match=rf"must not lie inside a folder of photos \({folder}\).*Give an --out, or a --run, somewhere else"):
+        enter(inside, resume=False)
+    assert not inside.run.exists()
+    enter(replace(inside, run=request_.run), resume=False)  # the identity file itself is no picture
+
+
+def test_more_steps_end_a_time_budget(request_: TrainRequest) -> None:
+    enter(request_, resume=False)
+    record_request(replace(request_, minutes=5.0))
+    assert request_from_run(request_.run).minutes == 5.0
+    assert request_from_run(request_.run, minutes=7.0).minutes == 7.0
+    more = request_from_run(request_.run, overrides=["training.steps = 4000"])
+    assert more.minutes is None
+    assert more.settings.training.steps == 4000
+    assert request_from_run(request_.run, minutes=7.0, overrides=["training.steps=4000"]).minutes == 7.0
+    assert request_from_run(request_.run, overrides=["training.learning_rate=1e-4"]).minutes == 5.0
 
 
 def test_the_way_out_of_a_taken_run_folder_leads_somewhere(request_: TrainRequest, tmp_path: Path) -> None:
     with_checkpoint(request_.run)
     with pytest.raises(RunError, match=rf"--resume {request_.run}, or give another --out$"):
-        open_run(request_, resume=False)
+        enter(request_, resume=False)
     other_out = replace(request_, out=tmp_path / "bob.safetensors")
     with pytest.raises(RunError, match=r"or give another --run folder$"):
-        open_run(other_out, resume=False)
-    open_run(replace(other_out, run=tmp_path / "bob.run"), resume=False)
+        enter(other_out, resume=False)
+    enter(replace(other_out, run=tmp_path / "bob.run"), resume=False)

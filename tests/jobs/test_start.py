@@ -40,8 +40,8 @@ def test_a_shipped_identity_goes_by_its_name(tiny_identity: Path, monkeypatch: p
 
 def test_the_settings_decide(tiny_identity: Path) -> None:
     cpu = torch.device("cpu")
-    fresh, _ = build_networks(load_settings(None, [*TINY, "seed=4"]), cpu)
-    started, _ = build_networks(load_settings(None, [*TINY, "seed=4", f"network.start={tiny_identity}"]), cpu)
+    fresh = build_networks(load_settings(None, [*TINY, "seed=4"]), cpu).network
+    started = build_networks(load_settings(None, [*TINY, "seed=4", f"network.start={tiny_identity}"]), cpu).network
     wanted = build_network("residual", seed=4, **TINY_NETWORK).state_dict()
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in fresh.state_dict().items())
     learned = read_identity_file(tiny_identity).tensors
@@ -50,7 +50,7 @@ def test_the_settings_decide(tiny_identity: Path) -> None:
 
 def test_a_resumption_does_not_need_the_network_that_it_once_started_from(tmp_path: Path) -> None:
     settings = load_settings(None, [*TINY, f"network.start={tmp_path / 'gone.safetensors'}"])
-    network, _ = build_networks(settings, torch.device("cpu"), resume=True)
+    network = build_networks(settings, torch.device("cpu"), resume=True).network
     assert network.settings() == build_network("residual", **TINY_NETWORK).settings()
     with pytest.raises(IdentityFileError, match=r"gone\.safetensors"):
         build_networks(settings, torch.device("cpu"))

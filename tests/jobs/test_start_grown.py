@@ -30,7 +30,7 @@ def grown_settings(start: Path | str, *more: str) -> Settings:
 
 
 def test_a_residual_identity_is_grown(tiny_identity: Path) -> None:
-    network, _ = build_networks(grown_settings(tiny_identity, "seed=5"), CPU)
+    network = build_networks(grown_settings(tiny_identity, "seed=5"), CPU).network
     base = ResidualNetwork([8, 8, 16], 1)
     base.load_state_dict(dict(read_identity_file(tiny_identity).tensors))
     wanted = grow(base, branch_width=8, fine_width=4, seed=5).state_dict()
@@ -68,7 +68,7 @@ def test_a_frozen_base_stays_and_what_was_grown_is_trained(tiny_identity: Path, 
     train(resumed, resume=True)
     check(resumed.out, 4)
     # And a grown network starts from a grown one.
-    network, _ = build_networks(grown_settings(request.out), CPU)
+    network = build_networks(grown_settings(request.out), CPU).network
     assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in read_identity_file(request.out).tensors.items())
     with pytest.raises(IdentityFileError, match="is not the one that is to be trained"):
         start_from(build_network("residual", widths=[8, 8, 16], blocks=1), str(request.out))

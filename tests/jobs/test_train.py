@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,8 +14,19 @@ import pytest
 import torch
 
 from stylswap.config import Settings, load_settings
-from stylswap.errors import DeviceError, FaceSetError, IdentityFileError, RunError, SettingsError, ShapeError, TrainingError, UsageError
+from stylswap.errors import (
+    DeviceError,
+    FaceSetError,
+    IdentityFileError,
+    RunError,
+    SettingsError,
+    ShapeError,
+    TrainingError,
+    UsageError,
+    WeightError,
+)
 from stylswap.identity_file import read_identity_file
+from stylswap.jobs.prepare import PrepareReport
 from stylswap.jobs.run_folder import request_from_run
 from stylswap.jobs.train import TrainEvents, train
 from stylswap.photo import read_photo
@@ -175,6 +187,9 @@ def test_a_run_that_never_took_a_step_may_be_started_again(folders: Folders, tmp
         ("loss.content.layers=['relu4_2', 'relu9_9']", SettingsError, "relu9_9"),
         ("loss.style.layers=['relu9_8']", SettingsError, "relu9_8"),
         ("network.start=nobody", IdentityFileError, "'nobody' is neither an identity file"),
+        ("loss.recognisers=['dlip']", SettingsError, "Did you mean 'dlib'"),
+        ("loss.ramps.stile=[0, 1, 0]", SettingsError, "Did you mean 'style'"),
+        ("loss.ramps.style=[0.5, 0.2, 0]", WeightError, "start <= full"),
     ],
 )
 def test_what_cannot_work_is_refused_before_the_photos_are_prepared(
@@ -188,6 +203,32 @@ def test_what_cannot_work_is_refused_before_the_photos_are_prepared(
     assert not list(tmp_path.iterdir())
 
 
+def test_nothing_to_train_for_is_refused_first(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    weights = tiny_settings.loss.weights
+    nothing = weights.model_copy(update=dict.fromkeys(type(weights).model_fields, 0.0))
+    settings = tiny_settings.model_copy(update={"loss": tiny_settings.loss.model_copy(update={"weights": nothing})})
+    with pytest.raises(SettingsError, match=r"loss\.weights: all are 0, and no ramp raises one"):
+        train(request_for(folders, tmp_path, settings))
+    assert not list(tmp_path.iterdir())
+
+
+def test_photos_of_the_identity_are_no_strangers(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
+    everybody = tmp_path / "everybody"
+    for number, folder in enumerate(folders):
+        shutil.copytree(folder, everybody / str(number))
+    reports: list[PrepareReport] = []
+    trained = train(
+        request_for((everybody / "0", everybody), tmp_path, tiny_settings), TrainEvents(on_prepared=reports.append)
+    )
+    assert trained.out is not None
+    own, others = reports
+    assert (own.num_used, others.num_used) == (6, 8)
+    assert {photo.reason for photo in others.refused} == {"is one of the identity's own photos"}
+    assert sorted(photo.name for photo in others.refused) == sorted(f"0/{path.name}" for path in folders[0].iterdir())
+    with pytest.raises(FaceSetError, match="all 6 usable photos are photos of the identity; faces of many other people were expected"):
+        train(request_for((folders[0], everybody / "0"), tmp_path / "same", tiny_settings))
+
+
 def test_missing_folder_leaves_nothing_behind(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
     with pytest.raises(FaceSetError, match="no such folder"):
         train(replace(request_for(folders, tmp_path, tiny_settings), faces=tmp_path / "missing"))
@@ -197,8 +238,13 @@ def test_missing_folder_leaves_nothing_behind(folders: Folders, tmp_path: Path, 
 def test_resuming_with_other_photos_is_refused(folders: Folders, tmp_path: Path, tiny_settings: Settings) -> None:
     request = request_for(folders, tmp_path, tiny_settings)
     train(request)
+    fewer = tmp_path / "fewer"
+    fewer.mkdir()
+    for photo in sorted(folders[1].iterdir())[1:]:
+        shutil.copy(photo, fewer)
     with pytest.raises(RunError, match="photos have changed"):
-        train(replace(request, faces=folders[0]), resume=True)
+        train(replace(request, faces=fewer, settings=with_training(tiny_settings, held_out=1)), resume=True)
+    assert request_from_run(request.run) == request, "what was refused does not stay"
 
 
 def test_resuming_something_else_is_refused(tmp_path: Path) -> None:

@@ -14,12 +14,10 @@ from stylswap.errors import SettingsError, WeightError
 from stylswap.features.landmarks import LandmarkCritic
 from stylswap.features.lighting import LightingCritic
 from stylswap.features.recogniser import Recogniser
-from stylswap.features.vgg import VGG
 from stylswap.jobs import train_engine
 from stylswap.jobs.inner_distance import InnerDistance
-from stylswap.jobs.train_engine import batches_of, build_engine, build_loop, build_networks, training_inputs
+from stylswap.jobs.train_engine import Networks, batches_of, build_engine, build_judges, build_loop, build_networks, training_inputs
 from stylswap.losses.weigh import Ramp
-from stylswap.networks import SwapNetwork
 from stylswap.training.loop import Loop
 from tests.jobs.conftest import TINY
 
@@ -50,7 +48,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def networks() -> tuple[SwapNetwork, VGG]:
+def networks() -> Networks:
     return build_networks(load_settings(None, TINY), CPU)
 
 
@@ -58,12 +56,13 @@ Make = Any
 
 
 @pytest.fixture
-def make(networks: tuple[SwapNetwork, VGG], input_set: FaceSet, identity_set: FaceSet) -> Make:
+def make(networks: Networks, input_set: FaceSet, identity_set: FaceSet) -> Make:
     """An engine and its settings, from overrides."""
 
     def made(*overrides: str) -> tuple[style_engine.StyleEngine, Settings]:
         settings = load_settings(None, [*PLAIN, *overrides])
-        return build_engine(settings, networks, input_set, identity_set, CPU), settings
+        judged = networks._replace(judges=build_judges(settings, CPU))
+        return build_engine(settings, judged, input_set, identity_set, CPU), settings
 
     return made
 
@@ -118,7 +117,7 @@ def test_the_engine_hears_of_every_choice(make: Make) -> None:
     assert (content.layers, content.features) == (("relu3_1", "relu4_2"), 0.5)
 
 
-def test_few_photos_offer_what_they_have(networks: tuple[SwapNetwork, VGG], input_set: FaceSet, identity_set: FaceSet) -> None:
+def test_few_photos_offer_what_they_have(networks: Networks, input_set: FaceSet, identity_set: FaceSet) -> None:
     settings = load_settings(None, [*PLAIN, "loss.style.num_faces=16"])
     engine = build_engine(settings, networks, input_set, identity_set.subset([0, 3]), CPU)
     assert engine.style.num_faces == 4, "two photos and their mirror images"
