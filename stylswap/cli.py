@@ -66,57 +66,24 @@ def _show(facts: Any) -> None:
     print(json.dumps(facts, indent=1, ensure_ascii=False))
 
 
-def _settings_of(options: argparse.Namespace) -> Any:
-    from stylswap.config import load_settings
-
-    short = [f"{name}={value}" for name in ("size", "seed") if (value := getattr(options, name)) is not None]
-    return load_settings(options.config, [*options.set, *short])
-
-
 def _train(options: argparse.Namespace, console: Console) -> int:
-    from stylswap.identity_file import read_card
-    from stylswap.jobs.run_folder import TrainRequest, request_from_run
     from stylswap.jobs.train import train
-    from stylswap.progress import TrainDisplay
+    from stylswap.progress import TrainDisplay, begin_line, end_lines
+    from stylswap.train_arguments import request_of
 
-    if options.resume is not None:
-        _refuse_with_resume(options)
-        request = request_from_run(options.resume, minutes=options.minutes, device=options.device, overrides=options.set)
-    else:
-        missing = [f"--{name}" for name in ("identity", "faces", "out") if getattr(options, name) is None]
-        if missing:
-            raise UsageError(f"train needs {', '.join(missing)} (or --resume RUN_DIR); see `stylswap train --help`")
-        if options.out.is_dir() or not options.out.name:
-            raise UsageError(f"--out {options.out} is a folder; give the identity file to write, for instance alice.safetensors")
-        out = options.out if options.out.suffix == ".safetensors" else options.out.with_name(options.out.name + ".safetensors")
-        card = read_card(options.identity, name=options.name, consent=options.consent, note=options.consent_note)
-        run, device = options.run_folder or out.with_suffix(".run"), options.device or "auto"
-        request = TrainRequest(options.identity, options.faces, out, card, _settings_of(options), run, options.minutes, device)
+    resume = options.resume is not None
+    request = request_of(options)
+    console.print(begin_line(request))
     with TrainDisplay(console) as display:
-        trained = train(request, display.events, resume=options.resume is not None)
+        trained = train(request, display.events, resume=resume)
     if options.json:
         _show({"identity_file": str(trained.out) if trained.out else None, "run": str(trained.run), "steps": trained.steps,
                "seconds": round(trained.seconds, 1), "interrupted": trained.interrupted, "terms": trained.last})  # fmt: skip
     elif trained.out is not None:
         print(trained.out)
-    if trained.interrupted:
-        console.print(f"interrupted after {trained.steps} steps, saved; go on with\n  stylswap train --resume {trained.run}")
-        return INTERRUPTED
-    console.print(f"next:\n  stylswap swap --identity {trained.out} PHOTO_OR_DIR --out swapped/")
-    return DONE
-
-
-def _refuse_with_resume(options: argparse.Namespace) -> None:
-    names = ("identity", "faces", "out", "run_folder", "consent", "consent_note", "name", "config", "size", "seed")
-    given = [f"--{name.removesuffix('_folder').replace('_', '-')}" for name in names if getattr(options, name) is not None]
-    faces = [f"training.{name}" for name in ("held_out", "relit_inputs", "occluded_inputs")]  # they say which faces are trained on
-    keys = {text: text.partition("=")[0].strip() for text in options.set}
-    given += [f"--set {text}" for text, key in keys.items() if not key.startswith("training.") or key in faces]
-    if given:
-        raise UsageError(
-            f"{', '.join(given)} cannot change on --resume: the run goes on as it was started (--set training.* may, but for "
-            f"{', '.join(faces)})"
-        )
+    for line in end_lines(trained):
+        console.print(line)
+    return INTERRUPTED if trained.interrupted else DONE
 
 
 def _swap(options: argparse.Namespace, console: Console) -> int:
@@ -224,10 +191,11 @@ def _doctor(options: argparse.Namespace, console: Console) -> int:
 def _prepare(options: argparse.Namespace, console: Console) -> int:
     from stylswap.jobs.prepare import outline_of_training, prepare_identity, prepare_inputs
     from stylswap.progress import TrainDisplay, report_lines
+    from stylswap.train_arguments import settings_of
 
     prepare = prepare_identity if options.kind == "identity" else prepare_inputs
     with TrainDisplay(console) as display:
-        settings = _settings_of(options)
+        settings = settings_of(options)
         on_photo = display.on_photo_of(options.kind)
         _, report = prepare(options.folder, settings, on_photo=on_photo, outline=outline_of_training(settings))
     if options.json:
@@ -259,7 +227,12 @@ def _weights(options: argparse.Namespace, console: Console) -> int:
             console.print(f"{options.name} ships with stylswap and is here, there is nothing to fetch")
         _show({"path": path}) if options.json else print(path)
         return DONE
+    if options.name is not None:
+        if options.action == "list":
+            raise UsageError("list takes no name: it shows all; `stylswap weights verify NAME` checks one")
+        weights_entry(options.name)  # it exists
     rows = verify_weights() if options.action == "verify" else [(entry, "") for entry in list_weights()]
+    rows = [(entry, status) for entry, status in rows if options.name in (None, entry.name)]
     if options.json:
         _show([{"name": entry.name, "file": entry.file, "bytes": entry.bytes, "licence": entry.licence, "kind": entry.kind,
                 "sha256": entry.sha256, "status": status or None} for entry, status in rows])  # fmt: skip
@@ -278,7 +251,8 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
         report = demo(options.out, minutes=options.minutes, device=device, on_photo=swaps.on_photo, events=training.events)
     _show({"report": str(report)}) if options.json else print(report)
     console.print("open it in a browser. next, with your own photos:\n"
-                  "  stylswap train --identity PHOTOS --faces FACES --out alice.safetensors --consent self --minutes 10")  # fmt: skip
+                  "  stylswap train --identity PHOTOS --faces FACES --out alice.safetensors --consent self --minutes 5 "
+                  "--set network.start=base")  # fmt: skip
     return DONE
 
 

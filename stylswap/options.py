@@ -20,7 +20,10 @@ exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with suggestions for misspelt verbs."""
+    """argparse with suggestions for misspelt verbs; options are written out, so that a new one changes nobody's script."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**{**arguments, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
         if "invalid choice: '" in message and "choose from" in message:
@@ -40,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         prog="stylswap",
         description="Train one small network for one face, swap it into any photo in one pass.",
         epilog="first steps:\n  stylswap demo\n"
-        "  stylswap train --identity PHOTOS --faces FACES --out alice.safetensors --consent self --minutes 10\n"
+        "  stylswap train --identity PHOTOS --faces FACES --out alice.safetensors --consent self --minutes 5 --set network.start=base\n"
         "  stylswap swap --identity alice.safetensors holiday/ --out swapped/\n\n" + _EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -87,7 +90,7 @@ def _add_train(verbs: Any, common: argparse.ArgumentParser) -> None:
         common,
         "train",
         "train a network for one identity",
-        "  stylswap train --identity alice/ --faces faces/ --out alice.safetensors --consent self --minutes 10\n"
+        "  stylswap train --identity alice/ --faces faces/ --out alice.safetensors --consent self --minutes 5 --set network.start=base\n"
         "  stylswap train --resume alice.run",
     )
     parser.add_argument("--identity", type=Path, metavar="DIR", help="30 to 300 photos of one person")
@@ -95,7 +98,12 @@ def _add_train(verbs: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="the identity file to write, NAME.safetensors")
     parser.add_argument("--run", dest="run_folder", type=Path, metavar="DIR", help="run folder (default: NAME.run beside --out)")
     parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with an interrupted training")
-    parser.add_argument("--minutes", type=float, metavar="M", help="time budget instead of training.steps; preparing photos comes on top")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="time budget instead of training.steps; preparing photos comes on top. With --resume: in all, earlier sittings included",
+    )
     _add_consent(parser)
     _add_settings(parser)
     _add_device(parser)
@@ -239,7 +247,7 @@ def _add_weights(verbs: Any, common: argparse.ArgumentParser) -> None:
         "  stylswap weights list\n  stylswap weights verify\n  stylswap weights fetch vgg19-relu4_2",
     )
     parser.add_argument("action", choices=("list", "verify", "fetch"))
-    parser.add_argument("name", nargs="?", metavar="NAME", help="for fetch")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="for fetch; of verify: only this one")
     parser.set_defaults(verb="weights")
 
 

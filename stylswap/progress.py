@@ -12,15 +12,17 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from stylswap.jobs.device import pick_device
 from stylswap.jobs.evaluate import Pictures
 from stylswap.jobs.evaluation import Evaluation
 from stylswap.jobs.figure_columns import COLUMNS
 from stylswap.jobs.list_faces import ListedPhoto
 from stylswap.jobs.photo_worker import PhotoResult
 from stylswap.jobs.prepare import OnPhoto, PrepareReport
+from stylswap.jobs.run_folder import TrainRequest
 from stylswap.jobs.swap import SwapSummary
 from stylswap.jobs.swap_journal import JOURNAL_FILE
-from stylswap.jobs.train import TrainEvents
+from stylswap.jobs.train import Trained, TrainEvents
 from stylswap.training.session import Progress as Standing
 
 # Without a terminal there is no bar; a line now and then says that it still runs.
@@ -143,9 +145,9 @@ class SwapDisplay(_Display):
         """Counts, rate, and where to look."""
         counts = ", ".join(f"{count} {status}" for status, count in sorted(summary.counts.items(), reverse=True)) or "nothing done"
         new = len(summary.results) - summary.num_cached
-        rate = f"{new / max(summary.seconds, 1e-9):.1f} photos a second"
-        earlier = f", {summary.num_cached} of them by an earlier run" if summary.num_cached else ""
-        self._console.print(f"{counts}{earlier}; {summary.seconds:.1f} s, {rate}; journal {out / JOURNAL_FILE}")
+        speed = f"; {summary.seconds:.1f} s, {new / max(summary.seconds, 1e-9):.1f} photos a second" if new else ""
+        earlier = f", {summary.num_cached if new else 'all'} of them by an earlier run" if summary.num_cached else ""
+        self._console.print(f"{counts}{earlier}{speed}; journal {out / JOURNAL_FILE}")
         if summary.interrupted:
             rest = "the same command does the rest" if len(summary.results) < summary.num_planned else "nothing is left to do"
             self._console.print(f"interrupted after {len(summary.results)} of {summary.num_planned} photos; {rest}")
@@ -153,6 +155,24 @@ class SwapDisplay(_Display):
             self._console.print(f"stopped early: {summary.stopped}; mend them or take them away, then the same command does the rest")
         if summary.report is not None:
             self._console.print(f"report {summary.report}")
+
+
+def begin_line(request: TrainRequest) -> str:
+    """What is about to be trained, and where."""
+    settings = request.settings
+    start = f", from {settings.network.start}" if settings.network.start else ""
+    return f"{request.card.name} on {pick_device(request.device)}, {settings.size} px, network {settings.network.name}{start}"
+
+
+def end_lines(trained: Trained) -> list[str]:
+    """What came of it, and what to do next."""
+    if trained.interrupted:
+        return [f"interrupted after {trained.steps} steps, saved; go on with", f"  stylswap train --resume {trained.run}"]
+    lines = [f"report {trained.run / 'report.html'}"]
+    if not trained.taken:
+        taken = f"{trained.steps} steps, {trained.seconds / 60:.1f} minutes"
+        lines.append(f"nothing was left to do after {taken}; to train on, give a larger --minutes, or --set training.steps=N")
+    return [*lines, "next:", f"  stylswap swap --identity {trained.out} PHOTO_OR_DIR --out swapped/"]
 
 
 def evaluation_lines(evaluation: Evaluation) -> list[str]:

@@ -17,9 +17,16 @@ def choice_of(options: argparse.Namespace, per_photo: Mapping[str, Any]) -> Any:
     Args:
         options: Of `swap` or `faces`.
         per_photo: See `stylswap.jobs.choices.read_choices`.
+
+    Raises:
+        UsageError: If an option contradicts itself, or says nothing without another one.
     """
     from stylswap.jobs.choose import LARGEST, FaceChoice, parse_faces, read_references
 
+    if not options.size_limit > 0:
+        raise UsageError(f"--size-limit must be over 0 megapixels, got {options.size_limit:g}")
+    if options.like_distance is not None and not options.like:
+        raise UsageError("--like-distance says nothing without --like PHOTO")
     distance = {} if options.like_distance is None else {"like_distance": options.like_distance}
     faces = LARGEST if options.faces is None else parse_faces(options.faces)
     like = read_references(options.like, size_limit_mp=options.size_limit)
@@ -40,6 +47,8 @@ def swap_options_of(options: argparse.Namespace, photos: Sequence[Path]) -> Any:
     from stylswap.jobs.swap_options import SwapOptions
     from stylswap.label import DEFAULT_LABEL, check_label
 
+    if options.mask == "landmarks" and options.glasses not in ("auto", "swap"):
+        raise UsageError(f"--glasses {options.glasses} needs the face parser, which --mask landmarks does without; give one of the two")
     choice = choice_of(options, read_choices(options.choices, options.photos, photos) if options.choices else {})
     label = "" if options.label is None else options.label or DEFAULT_LABEL
     if label and Path(label).exists():

@@ -177,6 +177,8 @@ def test_identity_files_that_cannot_be_used(tiny_identity: Path, tmp_path: Path,
 def test_unknown_identity_name(tmp_path: Path, capsys: Capture) -> None:
     assert main(["swap", "--identity", "nobody", str(PHOTO), "--out", str(tmp_path)]) == COULD_NOT_RUN
     assert "neither an identity file nor the name" in capsys.readouterr().err
+    assert main(["swap", "--identity", "base", str(PHOTO), "--out", str(tmp_path)]) == COULD_NOT_RUN
+    assert "base is no identity but a network to start from: `stylswap train ... --set network.start=base`" in capsys.readouterr().err
 
 
 def test_weights_list_and_verify(capsys: Capture) -> None:
@@ -188,6 +190,13 @@ def test_weights_list_and_verify(capsys: Capture) -> None:
         assert status.pop(name) in ("ok", "not fetched"), f"{name} does not ship"
     assert set(status.values()) == {"ok"}
     assert main(["weights", "fetch"]) == WRONG_USAGE
+    capsys.readouterr()
+    assert main(["weights", "verify", "ada"]) == DONE
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("ok\tada\t")
+    assert main(["weights", "verify", "adaa"]) == COULD_NOT_RUN
+    assert "Did you mean 'ada'" in capsys.readouterr().err
+    assert main(["weights", "list", "ada"]) == WRONG_USAGE
 
 
 def test_fetching_what_ships_says_that_it_is_here(capsys: Capture) -> None:
@@ -211,6 +220,22 @@ def test_reasons_with_brackets_are_shown_as_they_are(tiny_identity: Path, tmp_pa
     code = main(["swap", "--identity", str(tiny_identity), str(tmp_path / "IMG [copy].jpg"), "--out", str(tmp_path / "out")])
     assert code == SOME_FAILED
     assert "IMG [copy].jpg" in capsys.readouterr().err
+
+
+def test_a_training_that_is_done_says_so(tiny_identity: Path, tmp_path: Path, capsys: Capture) -> None:  # noqa: F811
+    run = tmp_path / "tiny.run"
+    shutil.copytree(tiny_identity.with_suffix(".run"), run)
+    shutil.copyfile(tiny_identity, tmp_path / "tiny.safetensors")
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**facts, "out": str(tmp_path / "tiny.safetensors")}))
+    assert main(["train", "--resume", str(run)]) == DONE
+    said = capsys.readouterr().err
+    assert "tiny on cpu, 64 px, network residual\n" in said
+    assert "nothing was left to do after 2 steps" in said
+    assert "give a larger --minutes, or --set training.steps=N" in said
+    assert f"report {run / 'report.html'}" in said
+    assert main(["train", "--resume", str(run), "--set", "training.steps=3"]) == DONE
+    assert "nothing was left" not in capsys.readouterr().err
 
 
 def test_what_cannot_change_on_resume_is_refused(tmp_path: Path, capsys: Capture) -> None:

@@ -51,6 +51,28 @@ def test_a_folder_for_the_style_engine(folders, tmp_path: Path, capsys: Capture)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--like-distance", "0.5"], "--like-distance says nothing without --like PHOTO"),
+        (["--size-limit", "0"], "--size-limit must be over 0 megapixels, got 0"),
+        (["--size-limit", "nan"], "--size-limit must be over 0 megapixels, got nan"),
+        (["--glasses", "rims"], "--glasses rims needs the face parser, which --mask landmarks does without"),
+        (["--glasses", "keep"], "--glasses keep needs the face parser, which --mask landmarks does without"),
+    ],
+)
+def test_what_says_nothing_is_refused(tmp_path: Path, capsys: Capture, options: list[str], message: str) -> None:
+    assert swap("ada", tmp_path / "out", *options) == WRONG_USAGE
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_are_written_out(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        swap("ada", tmp_path / "out", "--forehea", "whole")
+    assert caught.value.code == WRONG_USAGE
+
+
 @pytest.mark.parametrize(("option", "value"), [("--consent", "self"), ("--consent-note", "a letter"), ("--name", "Bea")])
 def test_a_trained_identity_has_a_card(tmp_path: Path, capsys: Capture, option: str, value: str) -> None:
     assert swap("ada", tmp_path / "out", option, value) == WRONG_USAGE

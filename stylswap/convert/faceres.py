@@ -7,6 +7,7 @@ so that the second is enough; the manifest pins it by its sha256.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +17,8 @@ from torch import Tensor
 
 from stylswap.convert.state import rounded, tensor_of
 from stylswap.errors import WeightsFileError
-from stylswap.networks.mobilenet import BLOCKS, NUM_FEATURES, STEM_CHANNELS
 
+_CHANNELS: Final = (32, 64, 128, 128, 256, 256, *(512,) * 6, 1024, 1024)  # behind the first convolution and behind each of the 13 blocks
 _HIDDEN, _AGES = 256, 100  # of the heads that tell age and gender
 _NUMBER: Final = np.dtype("<f2")
 _AXES_BYTES: Final = 8
@@ -26,15 +27,13 @@ _AXES_BYTES: Final = 8
 def layout() -> Iterator[tuple[str, tuple[int, ...]]]:
     """Name and shape of each array of float16 in ``faceres.bin``, in their order; two int32, the axes of the mean, follow them."""
     yield from (("age_pred/kernel", (_HIDDEN, _AGES)), ("age_pred/bias", (_AGES,)))
-    yield from (("feats/kernel", (NUM_FEATURES, _HIDDEN)), ("feats/bias", (_HIDDEN,)))
+    yield from (("feats/kernel", (_CHANNELS[-1], _HIDDEN)), ("feats/bias", (_HIDDEN,)))
     yield from (("gender_pred/kernel", (_HIDDEN, 1)), ("gender_pred/bias", (1,)))
-    yield from _convolution("conv1", (3, 3, 3, STEM_CHANNELS))
-    before = STEM_CHANNELS
-    for block, (outputs, _) in enumerate(BLOCKS, start=1):
+    yield from _convolution("conv1", (3, 3, 3, _CHANNELS[0]))
+    for block, (before, outputs) in enumerate(pairwise(_CHANNELS), start=1):
         yield from ((f"conv_dw_{block}/depthwise_kernel", (3, 3, before, 1)), (f"conv_dw_{block}_bn/batchnorm_1/mul", (before,)))
         yield from ((f"conv_dw_{block}_bn/batchnorm_1/sub", (before,)), *_limits(f"conv_dw_{block}"))
         yield from _convolution(f"conv_pw_{block}", (1, 1, before, outputs))
-        before = outputs
 
 
 def _convolution(name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -79,7 +78,7 @@ def faceres_to_folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         WeightsFileError: If a tensor is missing, does not fit to the others, or does not fit into float16.
     """
     kept = _point(state, "conv1", "stem.convolution")
-    for block in range(len(BLOCKS)):
+    for block in range(len(_CHANNELS) - 1):
         theirs, ours = f"conv_dw_{block + 1}", f"blocks.{block}.look.convolution"
         kernel = tensor_of(state, f"{theirs}/depthwise_kernel", (None, None, None, 1)).permute(2, 3, 0, 1)
         factor = tensor_of(state, f"{theirs}_bn/batchnorm_1/mul", (len(kernel),))

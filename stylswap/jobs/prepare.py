@@ -132,7 +132,10 @@ def prepare_inputs(
     """
     faces, refused = _faces_of(folder, make_preparer(settings, describe=False, cache=cache, outline=_outline(outline, finder)), on_photo)
     faces, refused = _without(faces, refused, leave_out, folder)
-    return _looked_at(stack_faces(faces), finder, cache, on_photo), _report(folder, faces, refused)
+    report, least = _report(folder, faces, refused), 2 * settings.training.held_out
+    if len(faces) < least:
+        report = replace(report, warnings=(f"only {len(faces)} usable faces; a training needs {least} at least, some hundreds are good",))
+    return _looked_at(stack_faces(faces), finder, cache, on_photo), report
 
 
 def prepare_identity(
@@ -162,9 +165,11 @@ def prepare_identity(
     faces, strangers = _split_strangers(faces, settings.prepare.other_person_distance)
     if len(strangers) > MOST_STRANGERS * (len(faces) + len(strangers)):
         shown = "\n".join(f"  {stranger.name}: {stranger.reason}" for stranger in strangers[:5])
+        more = f"\n  and {len(strangers) - 5} more" if len(strangers) > 5 else ""
         raise FaceSetError(
             f"{folder}: {len(strangers)} of {len(faces) + len(strangers)} photos look like somebody else; the folder must show one person. "
-            f"Move the other people's photos away, or raise prepare.other_person_distance if this is one person after all.\n{shown}"
+            f"Move the other people's photos away, or, if this is one person after all, allow more: --set "
+            f"prepare.other_person_distance={settings.prepare.other_person_distance + 0.2:g}.\n{shown}{more}"
         )
     refused = [*refused, *strangers]
     least = settings.prepare.min_photos
@@ -223,7 +228,7 @@ def _faces_of(folder: Path, preparer: Preparer, on_photo: OnPhoto | None) -> tup
     check_folder(folder)
     faces, refused = prepare_folder(folder, preparer, on_photo=on_photo)
     if not faces and not refused:
-        raise FaceSetError(f"{folder}: the folder holds no photos (JPEG, PNG, WebP, TIFF)")
+        raise FaceSetError(f"{folder}: the folder holds no photos (JPEG, PNG, WebP, TIFF, HEIC, BMP, GIF)")
     if not faces:
         reasons = "\n".join(f"  {photo.name}: {photo.reason}" for photo in refused[:10])
         raise FaceSetError(f"{folder}: no usable face in {len(refused)} photos\n{reasons}")

@@ -20,6 +20,7 @@ from stylswap.jobs.join_photo import PhotoJoiner
 from stylswap.jobs.photo_worker import PhotoWorker
 from stylswap.jobs.prepare import OnPhoto, PrepareReport
 from stylswap.jobs.render_faces import VIEW_PX, FaceRenderer, Renderer, load_parser
+from stylswap.jobs.start import BASE
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapped import Aligned, Swapped
 from stylswap.jobs.warp import WARP_COLOUR, identity_from_photos
@@ -168,6 +169,8 @@ def find_identity(identity: str | Path) -> Path:
             f"{path} is a folder of photos; train an identity first (`stylswap train --identity {path} ...`), or swap it as it is with "
             "--engine warp"
         )
+    if str(identity) == BASE:
+        raise IdentityFileError(f"{BASE} is no identity but a network to start from: `stylswap train ... --set network.start={BASE}`")
     raise IdentityFileError(f"{identity}: neither an identity file nor the name of one that ships.{did_you_mean(str(identity), shipped)}")
 
 

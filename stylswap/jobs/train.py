@@ -19,7 +19,7 @@ from torch import Tensor
 
 from stylswap.data.faceset import FaceSet, RowBatch
 from stylswap.engines.rendering import StyleRenderer
-from stylswap.errors import FaceSetError, UsageError
+from stylswap.errors import FaceSetError, TrainingError, UsageError
 from stylswap.faces.align import reference_shape
 from stylswap.identity_file import IdentityFile
 from stylswap.jobs.device import pick_device
@@ -61,6 +61,7 @@ class Trained(NamedTuple):
         out: The identity file, or None when the training was interrupted before its end.
         run: The run folder.
         steps: Steps taken, over all resumptions.
+        taken: Of them, this time.
         seconds: Of optimisation, over all resumptions.
         interrupted: True when Ctrl-C ended it; the run folder holds a checkpoint.
         last: Mean of the last 50 steps, by term.
@@ -69,6 +70,7 @@ class Trained(NamedTuple):
     out: Path | None
     run: Path
     steps: int
+    taken: int
     seconds: float
     interrupted: bool
     last: dict[str, float]
@@ -85,7 +87,7 @@ def train(request: TrainRequest, events: TrainEvents | None = None, *, resume: b
     Raises:
         FaceSetError: If a folder cannot be used.
         RunError: If the run folder is taken, lies among the photos, or cannot be resumed.
-        TrainingError: If the losses stop being numbers.
+        TrainingError: If the losses stop being numbers, or the device's memory is too small.
         DeviceError: If the device is not there.
         UsageError: If the time budget is not a positive number.
     """
@@ -117,6 +119,7 @@ def _train(request: TrainRequest, events: TrainEvents, networks: Networks, devic
     if resume:
         elapsed_seconds = resumed(request.run, loop, data_hash)
         record_request(request)
+    before = loop.step_number
     shown = copy.deepcopy(networks.network)  # what the training has come to: the average of the weights, where one is kept
     faces = held_out.batch(range(len(held_out)))
 
@@ -140,15 +143,24 @@ def _train(request: TrainRequest, events: TrainEvents, networks: Networks, devic
         on_step=events.on_step,
         draw_sheet=draw_sheet,
     )
-    finished = session.run()
+    finished = _run(session, settings.batch_size)
     draw_sheet(loop.step_number)
     out = request.out if finished else None
     if out is not None:
         trained_file = _identity_file(request, shown, reports, data_hash, _training_facts(loop, session, device))
         dataclasses.replace(trained_file, forehead=forehead).write(out)
-    trained = Trained(out, request.run, loop.step_number, session.elapsed_seconds, not finished, session.recent_terms())
+    steps, terms = loop.step_number, session.recent_terms()
+    trained = Trained(out, request.run, steps, steps - before, session.elapsed_seconds, not finished, terms)
     _write_report(request, reports, trained, device)
     return trained
+
+
+def _run(session: Session, batch_size: int) -> bool:
+    try:
+        return session.run()
+    except torch.OutOfMemoryError as error:
+        less = f"--set training.batch_size={batch_size // 2}" if batch_size > 1 else "a smaller --size"
+        raise TrainingError(f"the device has too little memory for {batch_size} faces a step; give {less}") from error
 
 
 def _prepare(request: TrainRequest, events: TrainEvents, device: torch.device) -> tuple[FaceSet, FaceSet, list[PrepareReport]]:

@@ -141,7 +141,7 @@ def test_a_photo_without_a_face_is_shown_with_its_reason(world: World, tmp_path:
 
 
 def test_an_interrupted_training_is_reported_and_then_raised(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_module, "train", lambda request, events: Trained(None, world.identity.with_suffix(".run"), 2, 1.5, True, {}))
+    monkeypatch.setattr(demo_module, "train", lambda *_: Trained(None, world.identity.with_suffix(".run"), 2, 2, 1.5, True, {}))
     with pytest.raises(KeyboardInterrupt):
         demo(tmp_path, minutes=1, device="cpu", identity=world.identity, settings=world.settings)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")

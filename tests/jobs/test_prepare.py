@@ -210,6 +210,9 @@ def test_faces_of_many_people_are_all_used(fill: Fill, people: list[Path], recor
     assert len(faces) == report.num_used == 6
     assert report.mean_descriptor is None
     assert report.duplicates == ()
+    assert report.warnings == ("only 6 usable faces; a training needs 16 at least, some hundreds are good",)
+    few = load_settings(overrides=["size=64", "training.held_out=3"])
+    assert prepare_inputs(folder, few, cache=record_cache)[1].warnings == ()
     assert seen == [(number, 6) for number in range(1, 7)]
 
 

@@ -247,6 +247,18 @@ def test_resuming_with_other_photos_is_refused(folders: Folders, tmp_path: Path,
     assert request_from_run(request.run) == request, "what was refused does not stay"
 
 
+@pytest.mark.parametrize(("size", "way_out"), [(2, r"--set training\.batch_size=1"), (1, "a smaller --size")])
+def test_too_little_memory_has_a_way_out(
+    folders: Folders, tmp_path: Path, tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch, size: int, way_out: str
+) -> None:
+    def step(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(session_module.Loop, "step", step)
+    with pytest.raises(TrainingError, match=rf"too little memory for {size} faces a step; give {way_out}"):
+        train(request_for(folders, tmp_path, with_training(tiny_settings, batch_size=size)))
+
+
 def test_resuming_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run folder"):
         request_from_run(tmp_path)
