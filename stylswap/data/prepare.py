@@ -183,7 +183,7 @@ def prepare_folder(
     Returns:
         The faces, and the photos without a usable one.
     """
-    paths = list_photos(folder)
+    paths = list_photos(folder, dangling=True)  # each is told of
     preparer.cache.mkdir(parents=True, exist_ok=True)
     faces: list[PreparedFace] = []
     refused: list[Refused] = []

@@ -33,14 +33,18 @@ SKIN: Final = 4 / 255
 # Networks draw an edge over two or three pixels of the crop. This gives final photos a sixth more of the identity's photos' sharpness,
 # and moves other figures little; a radius of 1 px gives a third of that: docs/decisions/0024, 0025.
 SHARPEN: Final = 2.0
-SHARPEN_PX: Final = 0.6  # of the crop
+SHARPEN_PX: Final = 0.6  # of a crop of `SHARPEN_AT_PX`
+SHARPEN_AT_PX: Final = 128
 LEAST_ENLARGEMENT: Final = 1.05  # under it the crop holds what the photo holds
 LUMA: Final = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
 
 @torch.no_grad()
 def sharpened(output: Tensor) -> Tensor:
-    """Give back some of what a network leaves soft just below the limit of its crop: an unsharp mask of `SHARPEN_PX` and `SHARPEN`.
+    """Give back some of what a network leaves soft just below the limit of its crop: an unsharp mask of `SHARPEN`.
+
+    Its radius is `SHARPEN_PX` up to crops of `SHARPEN_AT_PX`, and beyond grows with the square root of the side: at twice the side networks
+    draw edges that are narrower on the face, but wider in pixels.
 
     Args:
         output: The rendered crop, (3, S, S) in [0, 1].
@@ -51,8 +55,9 @@ def sharpened(output: Tensor) -> Tensor:
     Raises:
         ShapeError: If it is no square in colour.
     """
-    check_shapes(output=(output, "3 S S"))
-    return (output + SHARPEN * (output - _smoothed(output, SHARPEN_PX))).clamp(0, 1)
+    side = check_shapes(output=(output, "3 S S"))["S"]
+    radius_px = SHARPEN_PX * math.sqrt(max(side / SHARPEN_AT_PX, 1.0))
+    return (output + SHARPEN * (output - _smoothed(output, radius_px))).clamp(0, 1)
 
 
 @torch.no_grad()

@@ -164,7 +164,7 @@ def _photos_of(inputs: Sequence[Path]) -> list[Path]:
     for path in inputs:
         if not path.exists():
             raise UsageError(f"{path}: no such photo or folder")
-        photos.update(dict.fromkeys(list_photos(path) if path.is_dir() else [path]))
+        photos.update(dict.fromkeys(list_photos(path, dangling=True) if path.is_dir() else [path]))
     if not photos:
         raise UsageError(f"no photos found in {', '.join(map(str, inputs)) or 'an empty list'}")
     return list(photos)

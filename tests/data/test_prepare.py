@@ -203,6 +203,14 @@ def test_a_folder_with_subfolders_in_name_order(folder: Path, preparer: Preparer
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_a_link_that_leads_nowhere_is_told_of(folder: Path, preparer: Preparer, tmp_path: Path) -> None:
+    for name, where in (("gone.jpg", tmp_path / "moved.jpg"), ("itself.jpg", folder / "itself.jpg")):
+        (folder / name).symlink_to(where)
+    refused = {photo.name: photo.reason for photo in prepare_folder(folder, preparer)[1]}
+    assert refused["gone.jpg"] == "cannot be read (No such file or directory)"
+    assert refused["itself.jpg"].startswith("cannot be read (")
+
+
 def test_an_empty_folder_gives_nothing(preparer: Preparer, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert prepare_folder(tmp_path / "empty", preparer) == ([], [])

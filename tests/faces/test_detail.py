@@ -117,15 +117,16 @@ def test_sharpening_leaves_one_colour_and_keeps_the_mean() -> None:
     assert float(sharpened(textured).mean()) == pytest.approx(float(textured.mean()), abs=1e-3)
 
 
-def test_sharpening_a_wave_by_hand() -> None:
+@pytest.mark.parametrize(("side", "radius_px"), [(64, SHARPEN_PX), (128, SHARPEN_PX), (256, SHARPEN_PX * math.sqrt(2))])
+def test_sharpening_a_wave_by_hand(side: int, radius_px: float) -> None:
     # Weights w_k at k pixels leave sum(w_k cos(2 pi f k)) of a wave of f cycles a pixel; the unsharp mask adds SHARPEN of the rest.
     cycles = 0.25
-    weights = {k: math.exp(-0.5 * (k / SHARPEN_PX) ** 2) for k in range(-8, 9)}
+    weights = {k: math.exp(-0.5 * (k / radius_px) ** 2) for k in range(-8, 9)}
     left = sum(weight * math.cos(2 * math.pi * cycles * k) for k, weight in weights.items()) / sum(weights.values())
-    wave = 0.1 * torch.cos(2 * math.pi * cycles * torch.arange(64))
-    image = (0.5 + wave).expand(3, 64, 64)
+    wave = 0.1 * torch.cos(2 * math.pi * cycles * torch.arange(side))
+    image = (0.5 + wave).expand(3, side, side)
     gain = 1 + SHARPEN * (1 - left)
-    inner = slice(8, 56)
+    inner = slice(8, side - 8)
     np.testing.assert_allclose(sharpened(image)[0, 32, inner] - 0.5, gain * wave[inner], atol=1e-3)  # it ends at 3 of them
 
 

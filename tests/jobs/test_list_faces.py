@@ -115,6 +115,13 @@ def test_the_csv_is_ready_for_a_swap(listed: dict[str, ListedPhoto], folder: Pat
     assert wanted[photo_key(folder / "group.png")] == (2,)
 
 
+def test_a_link_that_leads_nowhere_has_a_row(tmp_path: Path) -> None:
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "moved.jpg")
+    (row,) = list_faces([tmp_path])
+    assert (row.status, row.photo.name) == ("failed", "gone.jpg")
+    assert "is a link to" in row.reason
+
+
 def test_a_choice_is_tried_out(folder: Path) -> None:
     [row] = list_faces([folder / "group.png"], choice=FaceChoice((1, 4)))
     assert [face.reason for face in row.faces] == ["", "not asked for", "not asked for"]
