@@ -113,8 +113,8 @@ class WeightSettings(_Table):
 
     content: float = Field(0.3, ge=0)
     style: float = Field(100.0, ge=0)
-    identity: float = Field(24.0, ge=0)
-    residual: float = Field(12.0, ge=0)
+    identity: float = Field(16.0, ge=0)
+    residual: float = Field(8.0, ge=0)
     expression: float = Field(2000.0, ge=0)
     keep: float = Field(200.0, ge=0)
     lighting: float = Field(0.0, ge=0)
@@ -138,7 +138,7 @@ class LossSettings(_Table):
     detail: DetailSettings = DetailSettings()
     critic_px: PositiveInt = Field(128, description="side to which larger crops are reduced for critics, recognisers and landmarks")
     recognisers: tuple[str, ...] = Field(
-        ("dlib", "mobilefacenet", "faceres"),
+        ("dlib", "mobilefacenet"),
         min_length=1,
         strict=False,
         description="face recognisers of the identity and residual terms; they cannot judge what they taught",

@@ -14,6 +14,10 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("sface_retrieved", "retrieved", 3, "higher",
            "Share of outputs whose nearest person among the identity and all input people is the identity (SFace)."),
     Column("sface", "cosine", 3, "higher", "Cosine of the output to the identity's mean embedding (SFace)."),
+    Column("faceres_share", "share, FaceRes", 3, "higher",
+           "As share, by FaceRes, a recogniser of another family, in which strangers have a cosine near 0.4."),
+    Column("faceres_residual", "residual, FaceRes", 3, "lower", "As residual, by FaceRes."),
+    Column("faceres_retrieved", "retrieved, FaceRes", 3, "higher", "As retrieved, by FaceRes."),
     Column("dlib_distance", "dlib distance", 3, "lower",
            "Distance of dlib's descriptor to the identity's mean; under 0.6 is the same person."),
     Column("dlib_taken", "taken", 3, "higher", "Share of outputs whose dlib distance is under 0.6."),
@@ -41,8 +45,8 @@ COLUMNS: Final[tuple[Column, ...]] = (
 
 # The few that a study's tables show, and the report's curves.
 CHIEF: Final = (
-    "sface_share", "sface_residual", "sface_retrieved", "dlib_distance", "inner", "mouth", "expression", "pose_deg", "light", "harmonics",
-    "sharpness", "seam",
+    "sface_share", "sface_residual", "sface_retrieved", "faceres_share", "dlib_distance", "inner", "mouth", "expression", "pose_deg",
+    "light", "harmonics", "sharpness", "seam",
 )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ Looked = Mapping[str, float]
 
 DLIB: Final = "dlib"
 SFACE: Final = "sface"
+FACERES: Final = "faceres"
 # How an identity's own photos are cut, for what they are like: the same square, by the same rule. Few are enough to compare with.
 _OWN: Final = Settings(size=VIEW_PX, prepare=PrepareSettings(min_photos=2, few_photos=20))
 
@@ -70,7 +71,7 @@ class Judges:
 
     @classmethod
     def load(cls, *, device: torch.device | str = "cpu") -> Judges:
-        """Everybody whose weights have been fetched."""
+        """Everybody whose weights ship or have been fetched."""
         absent: list[str] = []
 
         def there(what: str, load: Callable[[], Any]) -> Any:
@@ -80,10 +81,14 @@ class Judges:
                 absent.append(f"{what}: {error}")
                 return None
 
-        sface = there("Identity by an ArcFace-class recogniser was not measured", lambda: Recogniser.load(SFACE, device=device))
+        recognisers = {
+            SFACE: there("Identity by an ArcFace-class recogniser was not measured", lambda: Recogniser.load(SFACE, device=device)),
+            FACERES: there("Identity by a recogniser of another family was not measured", lambda: Recogniser.load(FACERES, device=device)),
+        }
         perceptual = there("LPIPS outside the face was not measured", lambda: Perceptual.load(device=device))
         blendshapes = there("Blendshapes and gaze were not measured", Blendshapes.load)
-        return cls({SFACE: sface} if sface is not None else {}, perceptual, blendshapes, tuple(absent))
+        found = {name: recogniser for name, recogniser in recognisers.items() if recogniser is not None}
+        return cls(found, perceptual, blendshapes, tuple(absent))
 
     @staticmethod
     def present() -> tuple[str, ...]:
@@ -96,7 +101,7 @@ class Judges:
                 return False
             return True
 
-        fetched = tuple(name for name in (SFACE, LPIPS) if is_there(name))
+        fetched = tuple(name for name in (SFACE, FACERES, LPIPS) if is_there(name))
         return (DLIB, *fetched, *(("blendshapes",) if Blendshapes.why_not() is None else ()))
 
     @property

@@ -15,7 +15,7 @@ from stylswap.jobs.evaluate import hardware
 from stylswap.jobs.evaluate_run import as_figures
 from stylswap.jobs.evaluation import CROP_ROW, INPUT_ROW, PASTE_ROW, SWAP_ROW, read_evaluation
 from stylswap.jobs.figure_columns import CHIEF, COLUMNS
-from stylswap.jobs.judges import SFACE
+from stylswap.jobs.judges import FACERES, SFACE
 from stylswap.jobs.study_request import StudyRequest, row_of, tasks_of
 from stylswap.jobs.study_spec import StudySpec, Variant
 from stylswap.jobs.study_variant import VariantTask
@@ -44,8 +44,8 @@ TRADEOFF_FILE: Final = "tradeoff.svg"
 # Of the further sets of photos the tables show these.
 OF_OTHERS: Final = ("sface_share", "inner", "light")
 CROP_KEY: Final = "crop_share"
-# Of identity, where no ArcFace-class recogniser was fetched.
-WITHOUT_SFACE: Final = "dlib_share"
+# Of identity, where no ArcFace-class recogniser was fetched: a judge that ships, and taught nobody by default.
+WITHOUT_SFACE: Final = "faceres_share"
 
 
 def write_study(request: StudyRequest, extra: Sequence[Variant] = ()) -> Study:
@@ -135,11 +135,12 @@ def figures_of(task: VariantTask, judged: str) -> dict[str, Figure]:
             figures |= known | ({CROP_KEY: crop["sface_share"]} if "sface_share" in crop else {})
         else:
             figures |= {f"{name}_{key}": known[key] for key in OF_OTHERS if key in known}
-    return {key: figure for key, figure in figures.items() if not (SFACE in taught and ("sface" in key or key == CROP_KEY))}
+    hidden = [name for name in (SFACE, FACERES) if name in taught] + [CROP_KEY] * (SFACE in taught)
+    return {key: figure for key, figure in figures.items() if not any(name in key for name in hidden)}
 
 
 def taught_by(task: VariantTask) -> tuple[str, ...]:
-    """The recognisers of a row's identity term: SFace's figures are left out of a row that it taught."""
+    """The recognisers of a row's identity term: figures of SFace and FaceRes are left out of a row that they taught."""
     if task.variant is None:
         return ()
     loss = task.spec.settings_of(task.variant).loss
@@ -159,13 +160,13 @@ def columns_of(spec: StudySpec, measured: Collection[str]) -> tuple[Column, ...]
 
     Args:
         spec: The study.
-        measured: Keys that some row has; other columns are left out. Without an ArcFace-class judge dlib's share stands in.
+        measured: Keys that some row has; other columns are left out.
     """
     by_key = {column.key: column for column in COLUMNS}
     _, *others = spec.photos.held_out
     share = by_key["sface_share"]
     crop = dataclasses.replace(share, key=CROP_KEY, title="share, bare crop", help="The network's crop before it is pasted. " + share.help)
-    columns = [by_key[key] for key in (*CHIEF, *(() if "sface_share" in measured else (WITHOUT_SFACE,)))]
+    columns = [by_key[key] for key in CHIEF]
     columns.insert(1, crop)
     for name in others:
         columns += [dataclasses.replace(by_key[key], key=f"{name}_{key}", title=f"{by_key[key].title}, {name}") for key in OF_OTHERS]

@@ -192,7 +192,16 @@ def test_sface_is_no_judge_of_what_it_taught(tmp_path: Path, done: list[str], mo
     for task in tasks:
         leave(task, 0.9, sface_share=0.7)
     assert [("sface_share" in figures_of(task, SWAP_ROW)) for task in tasks] == [True, True, False]
-    assert "dlib_share" in figures_of(tasks[2], SWAP_ROW)
+
+
+def test_faceres_is_no_judge_of_what_it_taught(tmp_path: Path, done: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    variants = [{"name": "base"}, {"name": "taught", "set": {"loss.recognisers": ["dlib", "faceres"], "loss.weights.identity": 9.0}}]
+    tasks = tasks_of(StudyRequest(spec_of(tmp_path, variant=variants), tmp_path / "out"))
+    for task in tasks:
+        leave(task, 0.9, faceres_share=0.7, faceres_residual=0.4, sface_share=0.6)
+    assert [("faceres_share" in figures_of(task, SWAP_ROW)) for task in tasks] == [True, True, False]
+    assert figures_of(tasks[2], SWAP_ROW).keys() >= {"sface_share"}
+    assert "faceres_residual" not in figures_of(tasks[2], SWAP_ROW)
 
 
 def test_a_training_that_cannot_be_is_a_reason(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from stylswap.config import Settings
 from stylswap.data.prepare import cut_crop
 from stylswap.engines.rendering import Rendered
 from stylswap.errors import FaceSetError
@@ -19,7 +20,7 @@ from stylswap.faces.batch import Face, FaceBatch
 from stylswap.jobs.evaluate import Inputs, evaluate
 from stylswap.jobs.evaluation import CROP_ROW, INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation, PhotoFigures, read_evaluation
 from stylswap.jobs.figure_columns import CHIEF, COLUMNS, chief_columns
-from stylswap.jobs.judges import DLIB, SFACE, Judges
+from stylswap.jobs.judges import DLIB, FACERES, SFACE, Judges
 from stylswap.jobs.look import OwnPhotos
 from stylswap.jobs.render_faces import FaceRenderer
 from stylswap.jobs.swap_options import SwapOptions
@@ -200,7 +201,13 @@ def test_columns() -> None:
     keys = [column.key for column in COLUMNS]
     assert len(set(keys)) == len(keys)
     assert [column.key for column in chief_columns()] == [key for key in keys if key in CHIEF]
-    assert {f"{SFACE}_share", "dlib_distance"} <= set(keys)
+    assert {f"{SFACE}_share", f"{FACERES}_share", "dlib_distance"} <= set(keys)
+
+
+def test_a_judge_of_likeness_that_taught_nobody_ships(home: Path) -> None:
+    assert FACERES in Judges.load().recognisers
+    assert FACERES in Judges.present()
+    assert FACERES not in Settings().loss.recognisers
 
 
 def test_the_bare_crop_of_a_rolled_head_is_looked_at_upright(judges: Judges) -> None:
