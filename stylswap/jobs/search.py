@@ -57,7 +57,8 @@ def search(request: StudyRequest, count: int, *, on_row: OnRow | None = None) ->
         task = _task(request, _variant(number, params))
         [(_, state)] = run_tasks([task], 1)
         figures = figures_of(task, SWAP_ROW) if state == "done" else {}
-        goals = [measured(figures, error_key), measured(figures, identity_key) or measured(figures, WITHOUT_SFACE)]
+        likeness = (measured(figures, key) for key in (identity_key, *WITHOUT_SFACE))
+        goals = [measured(figures, error_key), next((figure for figure in likeness if figure is not None), None)]
         known = [goal.mean for goal in goals if goal is not None]
         if len(known) == len(goals):
             drawn.tell(number, known)

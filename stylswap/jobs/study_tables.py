@@ -44,8 +44,8 @@ TRADEOFF_FILE: Final = "tradeoff.svg"
 # Of the further sets of photos the tables show these.
 OF_OTHERS: Final = ("sface_share", "inner", "light")
 CROP_KEY: Final = "crop_share"
-# Of identity, where no ArcFace-class recogniser was fetched: a judge that ships, and taught nobody by default.
-WITHOUT_SFACE: Final = "faceres_share"
+# Of identity, the first that was measured where no ArcFace-class recogniser was fetched.
+WITHOUT_SFACE: Final = ("faceres_share", "dlib_share")
 
 
 def write_study(request: StudyRequest, extra: Sequence[Variant] = ()) -> Study:
@@ -70,7 +70,7 @@ def write_study(request: StudyRequest, extra: Sequence[Variant] = ()) -> Study:
         columns,
         f"{processors}, {request.jobs} rows at a time; torch {machine['torch']}",
         request.command,
-        (error_key, identity_key if identity_key in measured_keys else WITHOUT_SFACE),
+        (error_key, next((key for key in (identity_key, *WITHOUT_SFACE) if key in measured_keys), WITHOUT_SFACE[-1])),
     )
     fair = {row.name for task in tasks if is_comparable(task) for row in study_rows(task)}
     study = _with_fair_front(study, fair)
@@ -160,13 +160,14 @@ def columns_of(spec: StudySpec, measured: Collection[str]) -> tuple[Column, ...]
 
     Args:
         spec: The study.
-        measured: Keys that some row has; other columns are left out.
+        measured: Keys that some row has; other columns are left out. Without SFace dlib's share is among them.
     """
     by_key = {column.key: column for column in COLUMNS}
     _, *others = spec.photos.held_out
     share = by_key["sface_share"]
     crop = dataclasses.replace(share, key=CROP_KEY, title="share, bare crop", help="The network's crop before it is pasted. " + share.help)
-    columns = [by_key[key] for key in CHIEF]
+    known = CHIEF if "sface_share" in measured else (*CHIEF, WITHOUT_SFACE[-1])
+    columns = [by_key[key] for key in known]
     columns.insert(1, crop)
     for name in others:
         columns += [dataclasses.replace(by_key[key], key=f"{name}_{key}", title=f"{by_key[key].title}, {name}") for key in OF_OTHERS]
