@@ -109,8 +109,10 @@ def test_one_third_of_strangers_is_an_error(fill: Fill, people: list[Path], reco
     folder = fill(22, people[:11])
     with pytest.raises(FaceSetError, match=r"(\d+) of 33 photos look like somebody else; the folder must show one person") as caught:
         prepare_identity(folder, SETTINGS, cache=record_cache)
-    shown = str(caught.value).splitlines()[1:]
+    head, *shown, more = str(caught.value).splitlines()
+    assert "--set prepare.other_person_distance=0.8" in head
     assert len(shown) == 5
+    assert more == f"  and {int(head.split(': ')[1].split()[0]) - 5} more"
     assert all("other-" in line and "looks like somebody else (distance " in line for line in shown)
 
 
