@@ -40,14 +40,13 @@ LUMA: Final = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
 
 @torch.no_grad()
-def sharpened(output: Tensor) -> Tensor:
+def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
     """Give back some of what a network leaves soft just below the limit of its crop: an unsharp mask of `SHARPEN`.
-
-    Its radius is `SHARPEN_PX` up to crops of `SHARPEN_AT_PX`, and beyond grows with the square root of the side: at twice the side networks
-    draw edges that are narrower on the face, but wider in pixels.
 
     Args:
         output: The rendered crop, (3, S, S) in [0, 1].
+        radius_px: Of its Gaussian. None: `SHARPEN_PX` up to crops of `SHARPEN_AT_PX`, and beyond that times the square root of how much
+            larger the side is: there networks draw edges that are narrower on the face, but wider in pixels.
 
     Returns:
         (3, S, S) in [0, 1].
@@ -56,7 +55,8 @@ def sharpened(output: Tensor) -> Tensor:
         ShapeError: If it is no square in colour.
     """
     side = check_shapes(output=(output, "3 S S"))["S"]
-    radius_px = SHARPEN_PX * math.sqrt(max(side / SHARPEN_AT_PX, 1.0))
+    if radius_px is None:
+        radius_px = SHARPEN_PX * math.sqrt(max(side / SHARPEN_AT_PX, 1.0))
     return (output + SHARPEN * (output - _smoothed(output, radius_px))).clamp(0, 1)
 
 

@@ -35,10 +35,12 @@ class PasteOptions(JoinOptions):
     Attributes:
         detail: ``"bands"`` sharpens the crop, see `sharpened`, and carries the photo's own fine detail over to faces that are
             larger than the crop, see `carry_detail`; ``"none"`` only enlarges.
+        sharpen_px: Radius of the sharpening in pixels of the crop; None: as a network of the crop's side needs it.
         sharpen: False leaves the sharpening out of ``"bands"``, to see what the carried detail does alone.
     """
 
     detail: str = "bands"
+    sharpen_px: float | None = None
     sharpen: bool = True
 
     def __post_init__(self) -> None:
@@ -100,7 +102,7 @@ def composite_crops(
     options = options or PasteOptions()
     masks = PASTE_SEGMENTER.segment(faces.images, faces.landmarks) if masks is None else masks
     if options.detail == "bands" and options.sharpen:
-        output = torch.stack([sharpened(crop) for crop in output])
+        output = torch.stack([sharpened(crop, radius_px=options.sharpen_px) for crop in output])
     joined = [join_patch(image, crop, mask, options).image for image, crop, mask in zip(faces.images, output, masks, strict=True)]
     return torch.stack(joined)
 
@@ -127,7 +129,7 @@ def paste_face(photo: Photo, output: Tensor, mask: Tensor, crop_from_photo: Floa
         ShapeError: If output or mask is not a square.
     """
     if options.detail == "bands" and options.sharpen:
-        output = sharpened(output)
+        output = sharpened(output, radius_px=options.sharpen_px)
     place = place_crop(photo, output, mask, crop_from_photo)
     if place is None:
         return Pasted(photo, "none", "none", 0.0)

@@ -11,6 +11,7 @@ import torch
 
 from stylswap.engines.rendering import StyleRenderer
 from stylswap.errors import IdentityFileError, PhotoError, SettingsError, did_you_mean
+from stylswap.faces.detail import SHARPEN_PX
 from stylswap.faces.detect import FaceDetector
 from stylswap.features.parsing import Glasses
 from stylswap.identity_file import IdentityCard, IdentityFile, read_identity_file
@@ -23,6 +24,7 @@ from stylswap.jobs.render_faces import VIEW_PX, FaceRenderer, Renderer, load_par
 from stylswap.jobs.start import BASE
 from stylswap.jobs.swap_options import SwapOptions
 from stylswap.jobs.swapped import Aligned, Swapped
+from stylswap.jobs.warp import ENGINE as WARP
 from stylswap.jobs.warp import WARP_COLOUR, identity_from_photos
 from stylswap.names import AUTO
 from stylswap.networks import build_network
@@ -72,7 +74,8 @@ class Swapper:
         forehead = identity.forehead if self.options.forehead == AUTO else None
         self.renderer = FaceRenderer(renderer, parser, self.device, one_by_one=one_by_one, forehead=forehead)
         self._aligner = aligner_of(identity, self.options, detector=detector, view_px=VIEW_PX if parser is not None else None)
-        self._joiner = PhotoJoiner(self.options)
+        # What is pasted from photos is as sharp as they are, whatever the crop's size.
+        self._joiner = PhotoJoiner(self.options, SHARPEN_PX if identity.engine == WARP else None)
 
     @classmethod
     def load(cls, identity: str | Path, *, options: SwapOptions | None = None, device: str = "auto") -> Swapper:

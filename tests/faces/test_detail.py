@@ -130,6 +130,12 @@ def test_sharpening_a_wave_by_hand(side: int, radius_px: float) -> None:
     np.testing.assert_allclose(sharpened(image)[0, 32, inner] - 0.5, gain * wave[inner], atol=1e-3)  # it ends at 3 of them
 
 
+def test_the_radius_can_be_given() -> None:
+    image = torch.rand(3, 256, 256, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(sharpened(image, radius_px=SHARPEN_PX * math.sqrt(2)), sharpened(image))
+    assert not torch.equal(sharpened(image, radius_px=SHARPEN_PX), sharpened(image))
+
+
 def test_sharpening_stays_in_range_and_refuses_other_shapes() -> None:
     edge = torch.zeros(3, 16, 16)
     edge[..., 8:] = 1.0

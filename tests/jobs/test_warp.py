@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from stylswap.errors import ConsentError, FaceSetError, UsageError
+from stylswap.faces.detail import SHARPEN_PX
 from stylswap.faces.landmarks import INNER, eye_distance
 from stylswap.features.identity import FaceDescriptor
 from stylswap.identity_file import IdentityCard
+from stylswap.jobs import paste
 from stylswap.jobs.prepare import PrepareReport
 from stylswap.jobs.swap import SwapRequest, swap_photos
 from stylswap.jobs.swap_options import SwapOptions
@@ -101,6 +104,20 @@ def test_what_travels_to_a_worker_is_light_and_does_the_same(swapper: Swapper, t
     joined = worker.joiner(aligned, swapper.renderer.render([aligned])[0])
     assert np.array_equal(joined.photo.rgb_u8(), swapper.swap(PHOTOS[0]).photo.rgb_u8())
     assert worker.mark == swapper.mark
+
+
+def test_photos_are_sharpened_as_photos_not_as_large_networks(swapper: Swapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    radii: list[float | None] = []
+
+    def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
+        radii.append(radius_px)
+        return output
+
+    monkeypatch.setattr(paste, "sharpened", sharpened)
+    photo = sorted((EXAMPLES / "photos").glob("*.jpg"))[0]
+    swapper.swap(photo)
+    Swapper.load("ada", options=SwapOptions(mask="landmarks"), device="cpu").swap(photo)
+    assert radii == [SHARPEN_PX, None]
 
 
 def test_without_options_skin_decides_about_colour(three: Path) -> None:
