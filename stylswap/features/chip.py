@@ -41,7 +41,7 @@ CHIP_POINTS: Final = (_MEAN_FACE + _MARGIN) / (1 + 2 * _MARGIN) * SIDE_PX
 _SMALLEST_SCALE: Final = 0.02  # a chip of 3 px of the image
 
 
-def chip_from_image(landmarks: FloatArray) -> FloatArray:
+def chip_from_image(landmarks: FloatArray, *, side_px: int = SIDE_PX) -> FloatArray:
     """The turn, scale and shift by which dlib cuts a face's chip.
 
     The least squares are taken in the image, where the landmarks are, not in the chip. As dlib does it: the corner pixels' centres lie on
@@ -49,6 +49,7 @@ def chip_from_image(landmarks: FloatArray) -> FloatArray:
 
     Args:
         landmarks: (68, 2) in pixels.
+        side_px: Of the chip, which shows the same square at any size; dlib's network wants `SIDE_PX`.
 
     Returns:
         (3, 3), to pixels of the chip.
@@ -71,4 +72,7 @@ def chip_from_image(landmarks: FloatArray) -> FloatArray:
     step = factor * (SIDE_PX - 1 / scale) / (SIDE_PX - 1)  # in the image, for one pixel of the chip
     back = 1 / step
     shift = (SIDE_PX - 1) / 2 * (1 + 1j) - back * middle
+    # Pixels are their centres: the corner at -0.5 is what stays where it is.
+    enlarged = side_px / SIDE_PX
+    back, shift = enlarged * back, enlarged * shift + (enlarged - 1) / 2 * (1 + 1j)
     return np.array([[back.real, -back.imag, shift.real], [back.imag, back.real, shift.imag], [0.0, 0.0, 1.0]])

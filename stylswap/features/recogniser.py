@@ -7,6 +7,7 @@ For training, and for judging what was trained with another one: none is a judge
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -168,13 +169,6 @@ def face_from_image(landmarks: FloatArray) -> FloatArray:
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag], [0.0, 0.0, 1.0]])
 
 
-def _larger_chip_from_image(landmarks: FloatArray) -> FloatArray:
-    scale = _LARGER_SIDE_PX / chip.SIDE_PX
-    shift = (scale - 1) / 2  # a pixel's coordinates are its centre's
-    larger: FloatArray = np.array([[scale, 0.0, shift], [0.0, scale, shift], [0.0, 0.0, 1.0]]) @ chip.chip_from_image(landmarks)
-    return larger
-
-
 def _with_weights(name: str, network: nn.Module) -> nn.Module:
     path = weights_path(name)
     try:
@@ -192,7 +186,7 @@ def _dlib_resnet() -> nn.Module:
 
 FIVE_POINT_ALIGNMENT: Final = Alignment(face_from_image, sface.SIDE_PX)
 CHIP_ALIGNMENT: Final = Alignment(chip.chip_from_image, chip.SIDE_PX)
-LARGER_CHIP_ALIGNMENT: Final = Alignment(_larger_chip_from_image, _LARGER_SIDE_PX)
+LARGER_CHIP_ALIGNMENT: Final = Alignment(partial(chip.chip_from_image, side_px=_LARGER_SIDE_PX), _LARGER_SIDE_PX)
 
 RECOGNISERS: Final[Mapping[str, RecogniserKind]] = {
     "sface": RecogniserKind(lambda: _with_weights("sface", SFace()), FIVE_POINT_ALIGNMENT),
@@ -204,8 +198,9 @@ RECOGNISERS: Final[Mapping[str, RecogniserKind]] = {
 
 Their cosines are not on one scale. SFace's and MobileFaceNet's spread not far from 0 for strangers, 0.2 and 0.13 between generated faces,
 where photos of one person have 0.57 and 0.62; dlib's learned distances, not angles, and its features share a large common part: strangers
-have a cosine of about 0.87, photos of one person one of about 0.94.
+have a cosine of about 0.87, photos of one person one of about 0.94. FaceRes' features are never negative: 0.4 and 0.7.
 
 Nor are they independent: SFace and MobileFaceNet want the same alignment, and learned, as far as is said, from the same kind of photos.
-Over pairs of strangers their cosines correlate by 0.67, dlib's and MobileFaceNet's by 0.73, dlib's and SFace's by 0.54.
+Over pairs of strangers their cosines correlate by 0.67, dlib's and MobileFaceNet's by 0.73, dlib's and SFace's by 0.54. FaceRes:
+docs/decisions/0027.
 """

@@ -132,7 +132,7 @@ def prepare_inputs(
     """
     faces, refused = _faces_of(folder, make_preparer(settings, describe=False, cache=cache, outline=_outline(outline, finder)), on_photo)
     faces, refused = _without(faces, refused, leave_out, folder)
-    report, least = _report(folder, faces, refused), 2 * settings.training.held_out
+    report, least = _report(folder, faces, refused), least_faces(settings.training.held_out)
     if len(faces) < least:
         report = replace(report, warnings=(f"only {len(faces)} usable faces; a training needs {least} at least, some hundreds are good",))
     return _looked_at(stack_faces(faces), finder, cache, on_photo), report
@@ -196,6 +196,11 @@ def prepare_identity(
         mean_descriptor=tuple(round(float(value), 5) for value in mean),
     )
     return _looked_at(stack_faces(faces), finder, cache, on_photo), report
+
+
+def least_faces(held_out: int) -> int:
+    """How many faces a training needs, so many of which are held out: as many again."""
+    return 2 * held_out
 
 
 def outline_of_training(settings: Settings) -> LandmarkSegmenter:

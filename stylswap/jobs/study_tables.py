@@ -135,7 +135,9 @@ def figures_of(task: VariantTask, judged: str) -> dict[str, Figure]:
             figures |= known | ({CROP_KEY: crop["sface_share"]} if "sface_share" in crop else {})
         else:
             figures |= {f"{name}_{key}": known[key] for key in OF_OTHERS if key in known}
-    hidden = [name for name in (SFACE, FACERES) if name in taught] + [CROP_KEY] * (SFACE in taught)
+    hidden = [name for name in (SFACE, FACERES) if name in taught]
+    if SFACE in taught:
+        figures.pop(CROP_KEY, None)
     return {key: figure for key, figure in figures.items() if not any(name in key for name in hidden)}
 
 

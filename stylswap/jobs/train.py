@@ -26,7 +26,7 @@ from stylswap.jobs.device import pick_device
 from stylswap.jobs.hairline import forehead_of
 from stylswap.jobs.occluder_finder import OccluderFinder
 from stylswap.jobs.paste import composite_crops
-from stylswap.jobs.prepare import OnPhoto, PrepareReport, check_folder, prepare_identity, prepare_inputs
+from stylswap.jobs.prepare import OnPhoto, PrepareReport, check_folder, least_faces, prepare_identity, prepare_inputs
 from stylswap.jobs.run_folder import TrainRequest, opened_run, record_request
 from stylswap.jobs.train_engine import Networks, batches_of, build_engine, build_loop, build_networks, training_inputs
 from stylswap.networks import SwapNetwork
@@ -185,8 +185,8 @@ def _nothing(*_: object) -> None:
 
 def _hold_out(inputs: FaceSet, count: int) -> tuple[FaceSet, FaceSet]:
     """Some faces for the contact sheets, evenly spread over the folder, and the others."""
-    if len(inputs) < 2 * count:
-        raise FaceSetError(f"{len(inputs)} usable training faces; at least {2 * count} are needed, some hundreds are good")
+    if len(inputs) < (least := least_faces(count)):
+        raise FaceSetError(f"{len(inputs)} usable training faces; at least {least} are needed, some hundreds are good")
     held = {round(index * (len(inputs) - 1) / max(count - 1, 1)) for index in range(count)}
     return inputs.subset(sorted(held)), inputs.subset([row for row in range(len(inputs)) if row not in held])
 

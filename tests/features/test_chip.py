@@ -56,3 +56,11 @@ def test_no_face_is_refused(landmarks: FloatArray) -> None:
 def test_five_points_are_refused() -> None:
     with pytest.raises(ShapeError, match="landmarks must be"):
         chip_from_image(np.zeros((5, 2)))
+
+
+def test_a_larger_chip_shows_the_same_square() -> None:
+    landmarks = np.random.default_rng(4).uniform(100, 300, (68, 2))
+    small, large = chip_from_image(landmarks), chip_from_image(landmarks, side_px=160)
+    edges = np.array([[-0.5, -0.5, 1.0], [149.5, -0.5, 1.0], [-0.5, 149.5, 1.0]]).T
+    seen = (large @ np.linalg.inv(small) @ edges)[:2].T
+    np.testing.assert_allclose(seen, [[-0.5, -0.5], [159.5, -0.5], [-0.5, 159.5]], atol=1e-9)

@@ -10,6 +10,7 @@ from stylswap.convert.parsing import _PARSING_TO_BISENET
 from stylswap.errors import ShapeError
 from stylswap.networks import bisenet
 from stylswap.networks.bisenet import AttentionRefinement, BiSeNet, FeatureFusion, ResidualBlock, ResNet18
+from tests.networks.checks import check_gradient_reaches_everything
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,7 @@ def test_its_tensors_are_those_that_the_converter_makes(network: BiSeNet) -> Non
 
 
 def test_the_gradient_reaches_every_weight_and_the_image(network: BiSeNet) -> None:
-    seen = images().requires_grad_()
-    parameters = dict(network.named_parameters())
-    gradients = torch.autograd.grad(network(seen).square().mean(), [seen, *parameters.values()])
-    assert [name for name, gradient in zip(["image", *parameters], gradients, strict=True) if not gradient.abs().max() > 0] == []
+    check_gradient_reaches_everything(network, images())
 
 
 def test_every_layer_has_a_say_far_away(network: BiSeNet) -> None:

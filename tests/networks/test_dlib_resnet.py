@@ -7,6 +7,7 @@ import torch
 
 from stylswap.errors import ShapeError
 from stylswap.networks.dlib_resnet import NUM_FEATURES, SIDE_PX, DlibResNet
+from tests.networks.checks import check_faces_are_apart, check_gradient_reaches_everything
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +41,7 @@ def test_other_shapes_are_refused(network: DlibResNet, shape: tuple[int, ...]) -
 
 
 def test_a_face_does_not_depend_on_the_one_beside_it(network: DlibResNet) -> None:
-    with torch.no_grad():
-        together = network(images())
-        alone = torch.cat([network(image[None]) for image in images()])
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    check_faces_are_apart(network, images())
 
 
 def test_what_is_missing_is_zero_at_the_end() -> None:
@@ -62,7 +60,4 @@ def test_what_is_missing_is_zero_at_the_end() -> None:
 
 
 def test_the_gradient_reaches_every_weight_and_the_image(network: DlibResNet) -> None:
-    seen = images()[:1].requires_grad_()
-    parameters = dict(network.named_parameters())
-    gradients = torch.autograd.grad(network(seen).square().mean(), [seen, *parameters.values()])
-    assert [name for name, gradient in zip(["image", *parameters], gradients, strict=True) if not gradient.abs().max() > 0] == []
+    check_gradient_reaches_everything(network, images()[:1])

@@ -8,6 +8,7 @@ from torch import nn
 
 from stylswap.errors import ShapeError
 from stylswap.networks.sface import NUM_FEATURES, SIDE_PX, SFace
+from tests.networks.checks import check_faces_are_apart, check_gradient_reaches_everything
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +38,11 @@ def test_other_shapes_are_refused(network: SFace, shape: tuple[int, ...]) -> Non
 
 
 def test_a_face_does_not_depend_on_the_one_beside_it(network: SFace) -> None:
-    with torch.no_grad():
-        together = network(images())
-        alone = torch.cat([network(image[None]) for image in images()])
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    check_faces_are_apart(network, images())
 
 
 def test_the_gradient_reaches_every_weight_and_the_image(network: SFace) -> None:
-    seen = images()[:1].requires_grad_()
-    parameters = dict(network.named_parameters())
-    gradients = torch.autograd.grad(network(seen).square().mean(), [seen, *parameters.values()])
-    assert [name for name, gradient in zip(["image", *parameters], gradients, strict=True) if not gradient.abs().max() > 0] == []
+    check_gradient_reaches_everything(network, images()[:1])
 
 
 def test_grey_is_nothing_and_colours_are_told_apart() -> None:
