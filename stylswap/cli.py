@@ -126,7 +126,7 @@ def _show_plan(planned: Sequence[Any], options: argparse.Namespace) -> int:
         _show([photo.as_json() for photo in planned])
     else:
         for photo in planned:
-            told = f"{photo.photo}: failed, {photo.reason}" if photo.status == "failed" else f"{photo.photo}: done"
+            told = f"{photo.photo}: {', '.join(filter(None, [photo.status, photo.reason]))}"
             print(f"{photo.photo} -> {photo.output}" if photo.status == "planned" else told)
     return SOME_FAILED if any(photo.status == "failed" for photo in planned) else DONE
 

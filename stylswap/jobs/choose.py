@@ -186,6 +186,10 @@ class FaceChoice:
             facts["like_distance"] = self.like_distance
         return {**facts, "thorough": self.thorough}
 
+    def is_none_for(self, photo: Path) -> bool:
+        """Whether it was said for this photo that nobody in it is to be swapped, which is known without looking at it."""
+        return self.per_photo.get(photo_key(photo)) == NONE
+
     def choose(self, rgb_u8: npt.NDArray[np.uint8], faces: Sequence[Face], photo: Path | None = None) -> Chosen:
         """Which faces of a photo are swapped, and why the others are not.
 

@@ -105,12 +105,7 @@ def dry_run(swapper: Swapper, request: SwapRequest) -> list[PlannedPhoto]:
         PhotoError: If the output folder cannot be read.
     """
     pairs, journal = _checked(swapper, request)
-    planned = []
-    for photo, output in pairs:
-        known = _known(photo, output, request, journal)
-        status = "planned" if known is None else "done" if known.cached else known.status
-        planned.append(PlannedPhoto(photo, output, status, known.reason if known is not None and status == "failed" else ""))
-    return planned
+    return [_planned(swapper, photo, output, _known(photo, output, request, journal)) for photo, output in pairs]
 
 
 def swap_photos(
@@ -155,6 +150,14 @@ def swap_photos(
     seconds = time.monotonic() - began
     report = _write_report(swapper, request, finished, seconds, early=bool(halt)) if request.report else None
     return SwapSummary(finished, seconds, halt.interrupted, halt.reason, report, len(pairs))
+
+
+def _planned(swapper: Swapper, photo: Path, output: Path, known: PhotoResult | None) -> PlannedPhoto:
+    if known is not None and not known.cached:
+        return PlannedPhoto(photo, output, known.status, known.reason)
+    if swapper.options.choice.is_none_for(photo):
+        return PlannedPhoto(photo, output, "skipped", "none of its faces is asked for")
+    return PlannedPhoto(photo, output, "planned" if known is None else "done")
 
 
 def _write_report(swapper: Swapper, request: SwapRequest, results: Sequence[PhotoResult], seconds: float, *, early: bool) -> Path:

@@ -30,8 +30,9 @@ class PlannedPhoto:
     Attributes:
         photo: The photo.
         output: Where its output goes.
-        status: ``"planned"``, ``"done"`` (by an earlier run) or ``"failed"`` (it would not even be tried).
-        reason: Why it would fail, else "".
+        status: ``"planned"``, ``"done"`` (by an earlier run), ``"skipped"`` (none of its faces is wanted) or ``"failed"`` (it would not
+            even be tried).
+        reason: Why it would fail or be skipped, else "".
     """
 
     photo: Path

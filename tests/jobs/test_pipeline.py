@@ -20,7 +20,7 @@ from PIL import Image
 
 from stylswap.errors import UsageError
 from stylswap.faces.detect import FaceDetector
-from stylswap.jobs.choose import FaceChoice
+from stylswap.jobs.choose import FaceChoice, photo_key
 from stylswap.jobs.photo_worker import PhotoHandler, PhotoResult, PhotoWorker
 from stylswap.jobs.pipeline import PHOTOS_A_WORKER, Pipeline
 from stylswap.jobs.swap import SwapRequest, dry_run, swap_photos
@@ -211,6 +211,16 @@ def test_an_edited_output_is_left_alone_and_its_photo_fails(swapper: Swapper, tm
     assert files(out) == before
     edited.rename(tmp_path / "mine.jpg")
     assert swap_photos(swapper, request).complete
+
+
+def test_a_dry_run_does_not_promise_photos_of_which_no_face_is_wanted(swapper: Swapper, tmp_path: Path) -> None:
+    options = replace(swapper.options, choice=FaceChoice(per_photo={photo_key(PHOTOS[0]): "none"}))
+    choosy = Swapper(swapper.identity, options=options, device="cpu", detector=FaceDetector(use_cnn=False))
+    request = SwapRequest(PHOTOS[:2], tmp_path / "out", workers=0)
+    planned = dry_run(choosy, request)
+    assert [(photo.status, photo.reason) for photo in planned] == [("skipped", "none of its faces is asked for"), ("planned", "")]
+    assert [result.status for result in swap_photos(choosy, request).results] == ["skipped", "swapped"], "as foretold"
+    assert [photo.status for photo in dry_run(choosy, request)] == ["skipped", "done"]
 
 
 def test_a_dry_run_says_what_is_done_and_writes_nothing(swapper: Swapper, tmp_path: Path) -> None:
