@@ -138,7 +138,7 @@ class LossSettings(_Table):
     detail: DetailSettings = DetailSettings()
     critic_px: PositiveInt = Field(128, description="side to which larger crops are reduced for critics, recognisers and landmarks")
     recognisers: tuple[str, ...] = Field(
-        ("dlib", "mobilefacenet"),
+        ("dlib", "mobilefacenet", "faceres"),
         min_length=1,
         strict=False,
         description="face recognisers of the identity and residual terms; they cannot judge what they taught",
@@ -172,8 +172,11 @@ class LossSettings(_Table):
 class TrainingSettings(_Table):
     """Optimisation."""
 
-    steps: PositiveInt = Field(2500, description="steps of a full training; --minutes replaces it by a time budget")
+    steps: PositiveInt = Field(2000, description="steps of a full training; --minutes replaces it by a time budget")
     batch_size: PositiveInt = 4
+    optimiser: Literal["auto", "adam", "soap"] = Field(
+        "auto", description="of the network; auto takes soap, which needs fewer steps, where torch knows eigenvectors (paper: adam)"
+    )
     learning_rate: PositiveFloat = 1e-3
     final_learning_rate: PositiveFloat = 1e-4
     warmup: float = Field(0.02, ge=0, lt=1, description="share of the training in which the learning rate rises")

@@ -101,7 +101,7 @@ def is_allowed(module: str, allowed: str) -> bool:
 
 
 def test_the_reader_sees_imports() -> None:
-    assert set(imports(MODULES["training.loop"])) == {"errors", "losses.weigh", "training.ema", "training.hold"}
+    assert set(imports(MODULES["training.loop"])) == {"errors", "losses.weigh", "training.ema", "training.hold", "training.optimisers"}
     assert "convert" in set(imports(MODULES["weights"])), "an import inside a function, of a module as a name"
 
 

@@ -18,7 +18,8 @@ class Phase(NamedTuple, Generic[Batch]):
         parameters: What this turn changes.
         terms: Wanted names -> one number per face or pair, (B,) each, unweighted.
         rate: Factor of the learning rate in this turn; a discriminator may learn faster than its opponent.
-        betas: Adam's. A first one of 0.5 suits phases that work against each other: an opponent's last steps say little of its next.
+        betas: Adam's; SOAP has its own. A first one of 0.5 suits phases that work against each other: an opponent's last steps say
+            little of its next.
     """
 
     name: str

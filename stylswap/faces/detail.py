@@ -35,18 +35,24 @@ SKIN: Final = 4 / 255
 SHARPEN: Final = 2.0
 SHARPEN_PX: Final = 0.6  # of a crop of `SHARPEN_AT_PX`
 SHARPEN_AT_PX: Final = 128
+# Of a crop of `SHARPEN_AT_PX`: fringes around eyes and mouth are gone, lips and irises keep their colour: docs/decisions/0028.
+COLOUR_PX: Final = 1.0
 LEAST_ENLARGEMENT: Final = 1.05  # under it the crop holds what the photo holds
 LUMA: Final = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
 
 @torch.no_grad()
 def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
-    """Give back some of what a network leaves soft just below the limit of its crop: an unsharp mask of `SHARPEN`.
+    """Give back some of what a network leaves soft just below the limit of its crop, and take away the colours it draws along edges.
+
+    The luma gets an unsharp mask of `SHARPEN`. What the colour has beyond the luma gets a Gaussian of `COLOUR_PX`, as in a JPEG: eyes see
+    little of its detail, and a network that is taught by recognisers draws fringes there that no face has.
 
     Args:
         output: The rendered crop, (3, S, S) in [0, 1].
-        radius_px: Of its Gaussian. None: `SHARPEN_PX` up to crops of `SHARPEN_AT_PX`, and beyond that times the square root of how much
-            larger the side is: there networks draw edges that are narrower on the face, but wider in pixels.
+        radius_px: Of the unsharp mask's Gaussian. None: `SHARPEN_PX` up to crops of `SHARPEN_AT_PX`, and beyond that times the square root
+            of how much larger the side is: there networks draw edges that are narrower on the face, but wider in pixels. That of the
+            colour grows alike.
 
     Returns:
         (3, S, S) in [0, 1].
@@ -55,9 +61,10 @@ def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
         ShapeError: If it is no square in colour.
     """
     side = check_shapes(output=(output, "3 S S"))["S"]
-    if radius_px is None:
-        radius_px = SHARPEN_PX * math.sqrt(max(side / SHARPEN_AT_PX, 1.0))
-    return (output + SHARPEN * (output - _smoothed(output, radius_px))).clamp(0, 1)
+    wider = math.sqrt(max(side / SHARPEN_AT_PX, 1.0))
+    luma = (output * output.new_tensor(LUMA).view(3, 1, 1)).sum(dim=0, keepdim=True)  # (1, S, S)
+    edges = luma - _smoothed(luma, SHARPEN_PX * wider if radius_px is None else radius_px)
+    return (luma + SHARPEN * edges + _smoothed(output - luma, COLOUR_PX * wider)).clamp(0, 1)
 
 
 @torch.no_grad()

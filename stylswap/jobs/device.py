@@ -39,6 +39,13 @@ def pick_precision(name: str, device: torch.device) -> Precision:
     return "float32"
 
 
+def pick_optimiser(name: str, device: torch.device) -> str:
+    """The network's optimiser; ``auto`` takes SOAP where torch finds eigenvectors and orthogonal bases: not on MPS."""
+    if name != "auto":
+        return name
+    return "adam" if device.type == "mps" else "soap"
+
+
 def _cpu_has_bfloat16() -> bool:
     capabilities = torch.backends.cpu.get_cpu_capability()
     return "AVX512" in capabilities and bool(torch.cpu._is_avx512_bf16_supported())

@@ -218,14 +218,24 @@ def _add_retrieval(measured: Sequence[_Measured], own: OwnPhotos) -> None:
 
 
 def _notes(identity: IdentityFile, inputs: Inputs) -> tuple[str, ...]:
-    notes = list(inputs.judges.absent)
-    loss = identity.settings.get("loss", {})
-    if {"identity", "residual"} & ever_wanted(loss.get("weights", {}), loss.get("ramps", {})):
-        for name in loss.get("recognisers", [loss.get("recogniser", "")]):
-            notes.append(f"The identity was trained with the recogniser '{name}': its figures by '{name}' flatter it. Judge by the others.")
+    notes = [*inputs.judges.absent, *_taught_by(identity, inputs.judges.names)]
     if inputs.paste is None:
         notes.append("The row 'paste' needs the identity's photos (--identity-photos).")
     return tuple(notes)
+
+
+def _taught_by(identity: IdentityFile, judges: Sequence[str]) -> list[str]:
+    """Which judges of likeness are none, since the training listened to them."""
+    loss = identity.settings.get("loss", {})
+    if not {"identity", "residual"} & ever_wanted(loss.get("weights", {}), loss.get("ramps", {})):
+        return []
+    teachers = [name for name in loss.get("recognisers", [loss.get("recogniser", "")]) if name in judges]
+    if not teachers:
+        return []
+    others = [name for name in judges if name not in teachers]
+    left = f"judge by {' and '.join(others)}" if others else "nobody is left to judge likeness; see `stylswap weights fetch sface`"
+    them = "these" if len(teachers) > 1 else "it"
+    return [f"The identity was trained with {' and '.join(teachers)}, so figures by {them} flatter: {left}."]
 
 
 def _processor() -> str:

@@ -23,7 +23,7 @@ from stylswap.features.landmarks import LandmarkCritic
 from stylswap.features.lighting import LightingCritic
 from stylswap.features.recogniser import Recogniser
 from stylswap.features.vgg import VGG
-from stylswap.jobs.device import pick_precision
+from stylswap.jobs.device import pick_optimiser, pick_precision
 from stylswap.jobs.inner_distance import InnerDistance
 from stylswap.jobs.start import freeze_base, start_from
 from stylswap.losses.weigh import Ramp, check_ramps, ever_wanted
@@ -143,7 +143,15 @@ def build_loop(engine: StyleEngine, settings: Settings) -> Loop:
     averages = {"network": settings.training.average}
     held = loss.inner > 0 and "expression" in _wanted(loss)
     levels = {"network": {"expression": Level(loss.inner, InnerDistance(engine))}} if held else {}
-    return Loop(engine, weights, gradient_norm=settings.training.gradient_norm, ramps=ramps, averages=averages, levels=levels)
+    return Loop(
+        engine,
+        weights,
+        gradient_norm=settings.training.gradient_norm,
+        ramps=ramps,
+        averages=averages,
+        levels=levels,
+        optimisers={"network": pick_optimiser(settings.training.optimiser, engine.device)},
+    )
 
 
 def _ramps(loss: LossSettings) -> dict[str, Ramp]:

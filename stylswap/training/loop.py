@@ -14,6 +14,7 @@ from stylswap.errors import SettingsError, TrainingError, WeightError, did_you_m
 from stylswap.losses.weigh import Ramp, check_ramps, check_weights, wanted, weigh, weights_at
 from stylswap.training.ema import Average
 from stylswap.training.hold import Hold, Level
+from stylswap.training.optimisers import build_optimiser, load_state, state_of
 
 MAX_BAD_STEPS = 10
 
@@ -43,7 +44,7 @@ class PhaseLike(Protocol):
 
     @property
     def betas(self) -> tuple[float, float]:
-        """Adam's."""
+        """Adam's; SOAP has its own."""
         ...
 
 
@@ -114,6 +115,7 @@ class Loop:
         ramps: Mapping[str, Mapping[str, Ramp]] | None = None,
         averages: Mapping[str, float] | None = None,
         levels: Mapping[str, Mapping[str, Level]] | None = None,
+        optimisers: Mapping[str, str] | None = None,
     ) -> None:
         """Check all names before the first batch and make the optimisers.
 
@@ -125,13 +127,15 @@ class Loop:
             averages: For some modules of ``engine.trained``, the decay of a moving average of their weights; 0 keeps none. See `averaged`.
             levels: For some phases, terms whose weight moves until they, or what is measured for them, stay at a level; see
                 `stylswap.training.hold`. A ramp of the same term multiplies.
+            optimisers: For some phases, the name of their optimiser, as in `build_optimiser`; the others have Adam.
 
         Raises:
-            WeightError: If a weight, a ramp or a level names no term or no phase, a term has no weight, or a level is not positive.
-            SettingsError: If an average is of no module, or its decay is outside [0, 1).
+            WeightError: If a weight, a ramp, a level or an optimiser is of no phase, a weight, a ramp or a level of no term, a term has no
+                weight, or a level is not positive.
+            SettingsError: If an average is of no module, its decay is outside [0, 1), or there is no such optimiser.
         """
-        ramps, averages, levels = ramps or {}, averages or {}, levels or {}
-        _check_names(engine, weights, ramps, averages, levels)
+        ramps, averages, levels, optimisers = ramps or {}, averages or {}, levels or {}, optimisers or {}
+        _check_names(engine, weights, ramps=ramps, averages=averages, levels=levels, optimisers=optimisers)
         self.engine = engine
         self.step_number = 0
         self._weights = {phase.name: dict(weights[phase.name]) for phase in engine.phases}
@@ -139,7 +143,9 @@ class Loop:
         self._averages = {name: Average(engine.trained[name], decay) for name, decay in averages.items() if decay != 0}
         self._holds = {phase: {name: Hold(level) for name, level in terms.items()} for phase, terms in levels.items()}
         self._gradient_norm = gradient_norm
-        self._optimisers = {phase.name: torch.optim.Adam(phase.parameters, lr=0.0, betas=phase.betas) for phase in engine.phases}
+        self._optimisers = {
+            phase.name: build_optimiser(optimisers.get(phase.name, "adam"), phase.parameters, betas=phase.betas) for phase in engine.phases
+        }
         self._bad_steps = 0
 
     def step(self, batch: object, learning_rate: float, progress: float = 1.0) -> Tick:
@@ -216,8 +222,7 @@ class Loop:
         """Everything that the next step depends on, and the averages, as named tensors."""
         tensors = {f"trained.{name}": value for name, value in self.engine.trained.state_dict().items()}
         for phase, optimiser in self._optimisers.items():
-            for index, moments in optimiser.state_dict()["state"].items():
-                tensors |= {f"optimiser.{phase}.{index}.{name}": value for name, value in moments.items()}
+            tensors |= {f"optimiser.{phase}.{name}": value for name, value in state_of(optimiser).items()}
         for module, average in self._averages.items():
             tensors |= {f"average.{module}.{name}": value for name, value in average.state().items()}
         for phase, holds in self._holds.items():
@@ -229,14 +234,14 @@ class Loop:
         """Go on from a `state`. An average or a held weight that the state lacks, because there was none then, begins here.
 
         Raises:
-            TrainingError: If the tensors belong to another engine.
+            TrainingError: If the tensors belong to another engine or another optimiser.
         """
         try:
             self.engine.trained.load_state_dict(_below("trained.", tensors))
         except RuntimeError as error:
             raise TrainingError(f"the checkpoint belongs to another network: {error}") from error
-        for phase in self.engine.phases:
-            self._load_moments(phase, tensors)
+        for phase, optimiser in self._optimisers.items():
+            load_state(optimiser, _below(f"optimiser.{phase}.", tensors))
         for name, average in self._averages.items():
             average.load_state(_below(f"average.{name}.", tensors) or self.engine.trained[name].state_dict())
         for owner, holds in self._holds.items():
@@ -244,17 +249,6 @@ class Loop:
                 if name in holds:
                     holds[name].load_state(state)
         self.step_number = int(tensors["step"])
-
-    def _load_moments(self, phase: PhaseLike, tensors: Mapping[str, Tensor]) -> None:
-        optimiser = self._optimisers[phase.name]
-        for index, parameter in enumerate(phase.parameters):
-            moments = _below(f"optimiser.{phase.name}.{index}.", tensors)
-            for name, value in moments.items():
-                if value.shape == parameter.shape:
-                    # In the parameter's memory layout: another layout takes another kernel and may round differently.
-                    moments[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
-            if moments:
-                optimiser.state[parameter] = moments
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -264,12 +258,14 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _check_names(
     engine: Engine,
     weights: Mapping[str, Mapping[str, float]],
+    *,
     ramps: Mapping[str, Mapping[str, Ramp]],
     averages: Mapping[str, float],
     levels: Mapping[str, Mapping[str, Level]],
+    optimisers: Mapping[str, str],
 ) -> None:
     phases = [phase.name for phase in engine.phases]
-    for name in (*weights, *ramps, *levels):
+    for name in (*weights, *ramps, *levels, *optimisers):
         if name not in phases:
             raise WeightError(f"the engine has no phase '{name}'.{did_you_mean(name, phases)}")
     for name in averages:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stylswap.errors import ShapeError
 from stylswap.faces.align import FloatArray, inverse, resized, warp
-from stylswap.faces.detail import SHARPEN, SHARPEN_PX, agreement, carry_detail, sharpened
+from stylswap.faces.detail import COLOUR_PX, LUMA, SHARPEN, SHARPEN_PX, agreement, carry_detail, sharpened
 
 SIDE = 32
 TIMES = 4
@@ -111,23 +111,30 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
 def test_sharpening_leaves_one_colour_and_keeps_the_mean() -> None:
     plain = torch.full((3, 16, 16), 0.4)
     assert torch.allclose(sharpened(plain), plain)
-    textured = 0.4 + 0.05 * torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    textured = 0.4 + 0.05 * torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0)).expand(3, -1, -1)
     inner = (slice(None), slice(8, 24), slice(8, 24))
     assert float(sharpened(textured)[inner].var()) > float(textured[inner].var())
     assert float(sharpened(textured).mean()) == pytest.approx(float(textured.mean()), abs=1e-3)
 
 
-@pytest.mark.parametrize(("side", "radius_px"), [(64, SHARPEN_PX), (128, SHARPEN_PX), (256, SHARPEN_PX * math.sqrt(2))])
-def test_sharpening_a_wave_by_hand(side: int, radius_px: float) -> None:
-    # Weights w_k at k pixels leave sum(w_k cos(2 pi f k)) of a wave of f cycles a pixel; the unsharp mask adds SHARPEN of the rest.
-    cycles = 0.25
+def left_of_a_wave(cycles: float, radius_px: float) -> float:
+    """Weights w_k at k pixels leave sum(w_k cos(2 pi f k)) of a wave of f cycles a pixel."""
     weights = {k: math.exp(-0.5 * (k / radius_px) ** 2) for k in range(-8, 9)}
-    left = sum(weight * math.cos(2 * math.pi * cycles * k) for k, weight in weights.items()) / sum(weights.values())
+    return sum(weight * math.cos(2 * math.pi * cycles * k) for k, weight in weights.items()) / sum(weights.values())
+
+
+@pytest.mark.parametrize(("side", "wider"), [(64, 1.0), (128, 1.0), (256, math.sqrt(2))])
+def test_sharpening_a_wave_by_hand(side: int, wider: float) -> None:
+    """A grey wave gains what the unsharp mask adds; a wave of colour alone, whose luma is 0, keeps what the Gaussian leaves."""
+    cycles, inner = 0.25, slice(8, side - 8)
     wave = 0.1 * torch.cos(2 * math.pi * cycles * torch.arange(side))
-    image = (0.5 + wave).expand(3, side, side)
-    gain = 1 + SHARPEN * (1 - left)
-    inner = slice(8, side - 8)
-    np.testing.assert_allclose(sharpened(image)[0, 32, inner] - 0.5, gain * wave[inner], atol=1e-3)  # it ends at 3 of them
+    grey = (0.5 + wave).expand(3, side, side)
+    gain = 1 + SHARPEN * (1 - left_of_a_wave(cycles, SHARPEN_PX * wider))
+    np.testing.assert_allclose(sharpened(grey)[0, 32, inner] - 0.5, gain * wave[inner], atol=1e-3)  # it ends at 3 of them
+    red_or_green = torch.tensor([LUMA[1], -LUMA[0], 0.0])
+    colour = 0.5 + red_or_green.view(3, 1, 1) * wave.expand(3, side, side)
+    expected = left_of_a_wave(cycles, COLOUR_PX * wider) * red_or_green[:, None] * wave[inner]
+    np.testing.assert_allclose(sharpened(colour)[:, 32, inner] - 0.5, expected, atol=2e-4)
 
 
 def test_the_radius_can_be_given() -> None:

@@ -11,13 +11,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stylswap.config import Settings
 from stylswap.data.prepare import cut_crop
 from stylswap.engines.rendering import Rendered
 from stylswap.errors import FaceSetError
 from stylswap.faces.align import crop_from_photo, reference_shape, transform_points, warp
 from stylswap.faces.batch import Face, FaceBatch
-from stylswap.jobs.evaluate import Inputs, evaluate
+from stylswap.identity_file import read_identity_file
+from stylswap.jobs.evaluate import Inputs, _taught_by, evaluate
 from stylswap.jobs.evaluation import CROP_ROW, INPUT_ROW, PASTE_ROW, SWAP_ROW, Evaluation, PhotoFigures, read_evaluation
 from stylswap.jobs.figure_columns import CHIEF, COLUMNS, chief_columns
 from stylswap.jobs.judges import DLIB, FACERES, SFACE, Judges
@@ -148,15 +148,15 @@ def test_photos_of_one_name_are_told_apart_and_nothing_was_interrupted(
 
 def test_a_recogniser_that_taught_at_first_alone_is_noted(tiny_identity: Path, inputs: Inputs, own: OwnPhotos) -> None:
     swapper = swapper_with(tiny_identity, lambda faces: faces.images)
-    loss = {"weights": {"identity": 0.0}, "ramps": {"identity": [0.5, 0.6, 16.0]}, "recognisers": ["sface"]}
+    loss = {"weights": {"identity": 0.0}, "ramps": {"identity": [0.5, 0.6, 16.0]}, "recognisers": ["dlib"]}
     swapper.identity = replace(swapper.identity, settings={**swapper.identity.settings, "loss": loss})
-    assert any("trained with the recogniser 'sface'" in note for note in evaluate(swapper, PHOTOS[:1], inputs, own).notes)
+    assert any("trained with dlib, so" in note for note in evaluate(swapper, PHOTOS[:1], inputs, own).notes)
 
 
 def test_an_identity_that_a_judge_has_taught_is_noted(tiny_identity: Path, inputs: Inputs, own: OwnPhotos) -> None:
     """The default recipe trains with dlib's network: the reader must not take dlib's figures for an independent word."""
     evaluation = evaluate(swapper_with(tiny_identity, lambda faces: faces.images), PHOTOS[:1], inputs, own)
-    assert any("trained with the recogniser 'dlib'" in note for note in evaluation.notes)
+    assert any("trained with dlib" in note for note in evaluation.notes)
 
 
 def invented() -> Evaluation:
@@ -204,10 +204,36 @@ def test_columns() -> None:
     assert {f"{SFACE}_share", f"{FACERES}_share", "dlib_distance"} <= set(keys)
 
 
-def test_a_judge_of_likeness_that_taught_nobody_ships(home: Path) -> None:
+def test_faceres_ships_and_judges_what_it_has_not_taught(home: Path) -> None:
     assert FACERES in Judges.load().recognisers
     assert FACERES in Judges.present()
-    assert FACERES not in Settings().loss.recognisers
+
+
+@pytest.mark.parametrize(
+    ("teachers", "judges", "told"),
+    [
+        (["dlib"], ["dlib", "faceres"], ["The identity was trained with dlib, so figures by it flatter: judge by faceres."]),
+        (
+            ["dlib", "mobilefacenet", "faceres"],
+            ["dlib", "sface", "faceres"],
+            ["The identity was trained with dlib and faceres, so figures by these flatter: judge by sface."],
+        ),
+        (
+            ["dlib", "faceres"],
+            ["dlib", "faceres"],
+            [
+                "The identity was trained with dlib and faceres, so figures by these flatter: nobody is left to judge likeness; "
+                "see `stylswap weights fetch sface`."
+            ],
+        ),
+        (["mobilefacenet"], ["dlib", "faceres"], []),
+    ],
+)
+def test_who_taught_is_no_judge(tiny_identity: Path, teachers: list[str], judges: list[str], told: list[str]) -> None:
+    identity = read_identity_file(tiny_identity)
+    settings = {"loss": {"weights": {"identity": 1.0}, "recognisers": teachers}}
+    assert _taught_by(replace(identity, settings=settings), judges) == told
+    assert _taught_by(replace(identity, settings={"loss": {**settings["loss"], "weights": {"identity": 0.0}}}), judges) == []
 
 
 def test_the_bare_crop_of_a_rolled_head_is_looked_at_upright(judges: Judges) -> None:

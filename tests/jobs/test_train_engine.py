@@ -15,6 +15,7 @@ from stylswap.features.landmarks import LandmarkCritic
 from stylswap.features.lighting import LightingCritic
 from stylswap.features.recogniser import Recogniser
 from stylswap.jobs import train_engine
+from stylswap.jobs.device import pick_optimiser
 from stylswap.jobs.inner_distance import InnerDistance
 from stylswap.jobs.train_engine import Networks, batches_of, build_engine, build_judges, build_loop, build_networks, training_inputs
 from stylswap.losses.weigh import Ramp
@@ -173,9 +174,29 @@ def test_an_average_is_kept_where_the_settings_want_one(make: Make, input_set: F
     for decay, kept in ((0.0, False), (0.9, True)):
         loop = build_loop(*make(f"training.average={decay}"))
         assert any(name.startswith("average.network.") for name in loop.state()) == kept
-        loop.step(input_set.batch((0, 1)), 1e-2)
+        for _ in range(2):  # SOAP only looks at a first gradient
+            loop.step(input_set.batch((0, 1)), 1e-2)
         own = loop.engine.trained["network"].state_dict()
         assert all(torch.equal(tensor, own[name]) for name, tensor in loop.averaged().items()) == (not kept)
+
+
+SOAP = "exp_avg exp_avg_sq GG Q"
+
+
+@pytest.mark.parametrize(("optimiser", "of_network"), [("adam", "step exp_avg exp_avg_sq"), ("soap", SOAP), ("auto", SOAP)])
+def test_the_network_has_the_optimiser_that_is_asked_for(make: Make, input_set: FaceSet, optimiser: str, of_network: str) -> None:
+    overrides = ("loss.weights.adversarial=1", "loss.ramps.adversarial=[0, 0, 0]", f"training.optimiser={optimiser}")
+    loop = build_loop(*make(*overrides))
+    loop.step(input_set.batch((0, 3)), 1e-3)
+    names = [name.split(".") for name in loop.state() if name.startswith("optimiser.")]
+    assert {name[3] for name in names if name[1] == "network" and len(name) > 3} == set(of_network.split())
+    assert {name[3] for name in names if name[1] == "discriminator"} == {"step", "exp_avg", "exp_avg_sq"}, "Adam's, always"
+
+
+@pytest.mark.parametrize(("device", "picked"), [("cpu", "soap"), ("cuda", "soap"), ("mps", "adam")])
+def test_auto_takes_soap_where_torch_knows_eigenvectors(device: str, picked: str) -> None:
+    assert pick_optimiser("auto", torch.device(device)) == picked
+    assert pick_optimiser("adam", torch.device(device)) == "adam"
 
 
 def test_ramps_that_cannot_be_are_refused(make: Make) -> None:
