@@ -52,7 +52,7 @@ def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
         output: The rendered crop, (3, S, S) in [0, 1].
         radius_px: Of the unsharp mask's Gaussian. None: `SHARPEN_PX` up to crops of `SHARPEN_AT_PX`, and beyond that times the square root
             of how much larger the side is: there networks draw edges that are narrower on the face, but wider in pixels. That of the
-            colour grows alike.
+            colour grows with the side, since a grown network has its colour from the base.
 
     Returns:
         (3, S, S) in [0, 1].
@@ -64,7 +64,8 @@ def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
     wider = math.sqrt(max(side / SHARPEN_AT_PX, 1.0))
     luma = (output * output.new_tensor(LUMA).view(3, 1, 1)).sum(dim=0, keepdim=True)  # (1, S, S)
     edges = luma - _smoothed(luma, SHARPEN_PX * wider if radius_px is None else radius_px)
-    return (luma + SHARPEN * edges + _smoothed(output - luma, COLOUR_PX * wider)).clamp(0, 1)
+    colour = _smoothed(output - luma, COLOUR_PX * max(side / SHARPEN_AT_PX, 1.0))
+    return (luma + SHARPEN * edges + colour).clamp(0, 1)
 
 
 @torch.no_grad()

@@ -133,7 +133,7 @@ def test_sharpening_a_wave_by_hand(side: int, wider: float) -> None:
     np.testing.assert_allclose(sharpened(grey)[0, 32, inner] - 0.5, gain * wave[inner], atol=1e-3)  # it ends at 3 of them
     red_or_green = torch.tensor([LUMA[1], -LUMA[0], 0.0])
     colour = 0.5 + red_or_green.view(3, 1, 1) * wave.expand(3, side, side)
-    expected = left_of_a_wave(cycles, COLOUR_PX * wider) * red_or_green[:, None] * wave[inner]
+    expected = left_of_a_wave(cycles, COLOUR_PX * max(side / 128, 1.0)) * red_or_green[:, None] * wave[inner]
     np.testing.assert_allclose(sharpened(colour)[:, 32, inner] - 0.5, expected, atol=2e-4)
 
 
