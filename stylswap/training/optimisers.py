@@ -25,7 +25,7 @@ def build_optimiser(name: str, parameters: Sequence[nn.Parameter], *, betas: tup
 
     ``adam`` divides each number of a gradient by the root of its own mean square. ``soap`` does so in the eigenbases of the weight's
     sides: channels out, channels in, rows and columns of a kernel. It looks at a first gradient without a step. A step costs more, and
-    fewer are needed; see ``docs/decisions/0028-soap.md``.
+    fewer are needed; see ``docs/decisions/0029-default-recipe-5.md``.
 
     Args:
         name: One of `OPTIMISERS`.
