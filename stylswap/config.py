@@ -150,6 +150,10 @@ class LossSettings(_Table):
         description="how differently recognisers and landmark network look at a face from step to step, recognisers in a mirror, too; "
         "0: never",
     )
+    finished: bool = Field(
+        True,
+        description="recognisers and landmark network see the face as photos show it, sharpened and its colour smoothed; false: as drawn",
+    )
     ramps: dict[str, Annotated[tuple[float, float, float], Strict(False)]] = Field(
         _RAMPS,
         description="terms whose weight changes: share of the training where it begins to, share where it is whole, weight before",
@@ -160,6 +164,13 @@ class LossSettings(_Table):
         ge=0,
         description="distance of the inner landmarks to the input's, over that between the eyes, at which the weight of the expression "
         "term holds them: it moves, up to four times up or down; 0: the weight stays",
+    )
+    light: float = Field(
+        0.085,
+        ge=0,
+        lt=1,
+        description="one minus the correlation of broad luma before and after, at which the weight of the luminance term holds it, as far; "
+        "0: the weight stays",
     )
 
     @field_validator("ramps")
@@ -172,7 +183,7 @@ class LossSettings(_Table):
 class TrainingSettings(_Table):
     """Optimisation."""
 
-    steps: PositiveInt = Field(2000, description="steps of a full training; --minutes replaces it by a time budget")
+    steps: PositiveInt = Field(2500, description="steps of a full training; --minutes replaces it by a time budget")
     batch_size: PositiveInt = 4
     optimiser: Literal["auto", "adam", "soap"] = Field(
         "auto", description="of the network; auto takes soap, which needs fewer steps, where torch knows eigenvectors (paper: adam)"

@@ -115,6 +115,7 @@ class StyleEngine:
         critic_px: int = 128,
         judges: Judges | None = None,
         unsteady: float = 0.0,
+        finished: bool = False,
         cache_bytes: int = 2**30,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -135,6 +136,7 @@ class StyleEngine:
             judges: The other networks, on the device.
             unsteady: How differently recognisers and landmark critic look at the outputs from step to step, see
                 `stylswap.engines.unsteady`.
+            finished: Whether they look at the outputs as photos will show them, see `stylswap.faces.detail.finished`, or as drawn.
             cache_bytes: Memory for the inputs' features.
             device: Where everything runs.
 
@@ -145,7 +147,7 @@ class StyleEngine:
         if identity.size != inputs.size:
             raise SettingsError(f"identity and inputs must be crops of one size, got {identity.size} and {inputs.size} px")
         check_critic_px(inputs.size, critic_px)
-        self.device, self.critic_px, self.unsteady = torch.device(device), critic_px, unsteady
+        self.device, self.critic_px, self.unsteady, self.finished = torch.device(device), critic_px, unsteady, finished
         self.network = network.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.critic, self.style, self.content, self.detail = critic, style, content or ContentOptions(), detail or DetailOptions()
         self.expression = expression or ExpressionOptions()
@@ -187,9 +189,9 @@ class StyleEngine:
         return terms
 
     @torch.no_grad()
-    def pasted(self, batch: RowBatch) -> Tensor:
-        """What the network's turn drew of a batch, in front of what stays, (B, 3, S, S); drawn anew if that was another batch."""
-        return StylePass(self, batch, (), self._drawn_of(batch)).pasted
+    def judged(self, batch: RowBatch) -> Tensor:
+        """What the network's turn drew of a batch, as its judges see it, (B, 3, S, S); drawn anew if that was another batch."""
+        return StylePass(self, batch, (), self._drawn_of(batch)).judged
 
     def discriminator_terms(self, batch: RowBatch, names: Collection[str]) -> dict[str, Tensor]:
         """The discriminator's turn. It follows the network's, and judges what that drew a moment ago."""

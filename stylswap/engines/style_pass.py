@@ -15,6 +15,7 @@ from stylswap.engines.detail import window_corner, windows
 from stylswap.engines.unsteady import moved_images, moved_points, sometimes_mirrored, unsteady_cut
 from stylswap.errors import SettingsError
 from stylswap.faces.batch import FaceBatch
+from stylswap.faces.detail import finished
 from stylswap.faces.segment import feature_areas
 from stylswap.losses.adversarial import discriminator_hinge, face_cells, generator_hinge
 from stylswap.losses.colour import chrominance
@@ -87,9 +88,16 @@ class StylePass:
         return reduced(self.mask, self._engine.critic_px)
 
     @cached_property
-    def small_pasted(self) -> Tensor:
+    def judged(self) -> Tensor:
+        """What recognisers and landmark critic look at, (B, 3, S, S): the pasted faces, finished as photos will show them if so wanted."""
+        if not self._engine.finished:
+            return self.pasted
+        return torch.lerp(self._faces.images, finished(self.output), self.mask)
+
+    @cached_property
+    def small_judged(self) -> Tensor:
         """(B, 3, s, s)."""
-        return reduced(self.pasted, self._engine.critic_px)
+        return reduced(self.judged, self._engine.critic_px)
 
     @cached_property
     def features(self) -> dict[str, Tensor]:
@@ -127,7 +135,7 @@ class StylePass:
         """What each recogniser sees in the pasted faces, (B, D)."""
         if not self._engine.teachers:
             raise SettingsError("the identity or residual term is wanted, but the engine has no face recogniser")
-        images, landmarks, spread = self.small_pasted, self.small_faces.landmarks, self._engine.unsteady
+        images, landmarks, spread = self.small_judged, self.small_faces.landmarks, self._engine.unsteady
         if spread > 0:
             images, landmarks = sometimes_mirrored(images, landmarks, self._rows, self._step)
             landmarks = moved_points(landmarks, unsteady_cut(landmarks, self._rows, self._step, spread))
@@ -184,10 +192,10 @@ class StylePass:
         mouth = self._engine.expression.mouth
         if self._engine.unsteady == 0:
             wanted = self._engine.input_landmarks(self._rows, self.small_faces)
-            return expression(self._engine.find_landmarks(self.small_pasted), wanted, mouth=mouth)
+            return expression(self._engine.find_landmarks(self.small_judged), wanted, mouth=mouth)
         with torch.no_grad():  # looked at anew: the critic's own errors drop out only in the same cut
             wanted = self._engine.find_landmarks(moved_images(self.small_faces.images, self._cut))
-        return expression(self._engine.find_landmarks(moved_images(self.small_pasted, self._cut)), wanted, mouth=mouth)
+        return expression(self._engine.find_landmarks(moved_images(self.small_judged, self._cut)), wanted, mouth=mouth)
 
     @property
     def keep(self) -> Tensor:

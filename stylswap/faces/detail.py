@@ -41,18 +41,39 @@ LEAST_ENLARGEMENT: Final = 1.05  # under it the crop holds what the photo holds
 LUMA: Final = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
 
-@torch.no_grad()
-def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
+def finished(outputs: Tensor, *, radius_px: float | None = None) -> Tensor:
     """Give back some of what a network leaves soft just below the limit of its crop, and take away the colours it draws along edges.
 
     The luma gets an unsharp mask of `SHARPEN`. What the colour has beyond the luma gets a Gaussian of `COLOUR_PX`, as in a JPEG: eyes see
-    little of its detail, and a network that is taught by recognisers draws fringes there that no face has.
+    little of its detail, and a network that is taught by recognisers draws fringes there that no face has. Linear, with a gradient.
 
     Args:
-        output: The rendered crop, (3, S, S) in [0, 1].
+        outputs: Rendered crops, (B, 3, S, S) in [0, 1].
         radius_px: Of the unsharp mask's Gaussian. None: `SHARPEN_PX` up to crops of `SHARPEN_AT_PX`, and beyond that times the square root
             of how much larger the side is: there networks draw edges that are narrower on the face, but wider in pixels. That of the
             colour grows with the side, since a grown network has its colour from the base.
+
+    Returns:
+        (B, 3, S, S), which may leave [0, 1] along strong edges.
+
+    Raises:
+        ShapeError: If they are no squares in colour.
+    """
+    side = check_shapes(outputs=(outputs, "B 3 S S"))["S"]
+    larger = max(side / SHARPEN_AT_PX, 1.0)
+    luma = (outputs * outputs.new_tensor(LUMA).view(3, 1, 1)).sum(dim=1, keepdim=True)  # (B, 1, S, S)
+    edges = luma - _smoothed(luma[:, 0], SHARPEN_PX * math.sqrt(larger) if radius_px is None else radius_px)[:, None]
+    colour = _smoothed((outputs - luma).flatten(0, 1), COLOUR_PX * larger).view_as(outputs)
+    return luma + SHARPEN * edges + colour
+
+
+@torch.no_grad()
+def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
+    """One crop as photos show it: `finished`, and in range.
+
+    Args:
+        output: The rendered crop, (3, S, S) in [0, 1].
+        radius_px: See `finished`.
 
     Returns:
         (3, S, S) in [0, 1].
@@ -60,12 +81,8 @@ def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
     Raises:
         ShapeError: If it is no square in colour.
     """
-    side = check_shapes(output=(output, "3 S S"))["S"]
-    wider = math.sqrt(max(side / SHARPEN_AT_PX, 1.0))
-    luma = (output * output.new_tensor(LUMA).view(3, 1, 1)).sum(dim=0, keepdim=True)  # (1, S, S)
-    edges = luma - _smoothed(luma, SHARPEN_PX * wider if radius_px is None else radius_px)
-    colour = _smoothed(output - luma, COLOUR_PX * max(side / SHARPEN_AT_PX, 1.0))
-    return (luma + SHARPEN * edges + colour).clamp(0, 1)
+    check_shapes(output=(output, "3 S S"))
+    return finished(output[None], radius_px=radius_px)[0].clamp(0, 1)
 
 
 @torch.no_grad()

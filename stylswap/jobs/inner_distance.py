@@ -33,7 +33,7 @@ class Draws(Protocol):
         """What it draws from."""
         ...
 
-    def pasted(self, batch: RowBatch) -> Tensor:
+    def judged(self, batch: RowBatch) -> Tensor:
         """(B, 3, S, S) in [0, 1]."""
         ...
 
@@ -60,9 +60,9 @@ class InnerDistance:
 
     def __call__(self, batch: RowBatch) -> float:
         """Measure one batch, whose turn it just was; not a number if no face of it counts."""
-        pasted = self._engine.pasted(batch)
+        judged = self._engine.judged(batch)
         distances = []
-        for row, image, input_, landmarks in zip(batch.rows, pasted, batch.faces.images, batch.faces.landmarks, strict=True):
+        for row, image, input_, landmarks in zip(batch.rows, judged, batch.faces.images, batch.faces.landmarks, strict=True):
             if not self._clear[row % len(self._clear)]:
                 continue
             points = landmarks.double().cpu().numpy()

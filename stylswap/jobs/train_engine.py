@@ -25,6 +25,7 @@ from stylswap.features.recogniser import Recogniser
 from stylswap.features.vgg import VGG
 from stylswap.jobs.device import pick_optimiser, pick_precision
 from stylswap.jobs.inner_distance import InnerDistance
+from stylswap.jobs.light_distance import LightDistance
 from stylswap.jobs.start import freeze_base, start_from
 from stylswap.losses.weigh import Ramp, check_ramps, ever_wanted
 from stylswap.networks import SwapNetwork, build_network
@@ -119,6 +120,7 @@ def build_engine(settings: Settings, networks: Networks, inputs: FaceSet, identi
         detail=DetailOptions(detail.layers, min(detail.num_faces, num_faces), detail.radius),
         critic_px=settings.loss.critic_px,
         unsteady=settings.loss.unsteady,
+        finished=settings.loss.finished,
         judges=networks.judges,
         cache_bytes=round(settings.training.cache_gib * GIB),
         device=device,
@@ -141,8 +143,7 @@ def build_loop(engine: StyleEngine, settings: Settings) -> Loop:
         begins = ramp.start if ramp.initial == 0 else 0.0  # it learns from the moment that anybody listens to it
         ramps["discriminator"] = {"hinge": Ramp(begins, begins)}
     averages = {"network": settings.training.average}
-    held = loss.inner > 0 and "expression" in _wanted(loss)
-    levels = {"network": {"expression": Level(loss.inner, InnerDistance(engine))}} if held else {}
+    levels = {"network": _levels(loss, engine)}
     return Loop(
         engine,
         weights,
@@ -152,6 +153,11 @@ def build_loop(engine: StyleEngine, settings: Settings) -> Loop:
         levels=levels,
         optimisers={"network": pick_optimiser(settings.training.optimiser, engine.device)},
     )
+
+
+def _levels(loss: LossSettings, engine: StyleEngine) -> dict[str, Level]:
+    held = {"expression": (loss.inner, InnerDistance), "luminance": (loss.light, LightDistance)}
+    return {name: Level(level, measure(engine)) for name, (level, measure) in held.items() if level > 0 and name in _wanted(loss)}
 
 
 def _ramps(loss: LossSettings) -> dict[str, Ramp]:

@@ -13,6 +13,7 @@ from stylswap.data.faceset import FaceSet
 from stylswap.engines.style import TERMS, Judges, StyleEngine
 from stylswap.engines.style_options import ExpressionOptions
 from stylswap.errors import SettingsError
+from stylswap.faces.detail import finished
 from stylswap.faces.landmarks import MOUTH
 from stylswap.training.loop import Loop
 from tests.engines.style_case import (
@@ -111,12 +112,41 @@ def test_recognisers_see_half_of_the_faces_mirrored(critic: Watched, input_set: 
     seen.clear()
     for step in range(8):
         engine.terms(replace(batch, step=step), {"identity"})
-    pasted = engine.pasted(batch)
+    pasted = engine.judged(batch)
     mirrored = [torch.equal(image, one.flip(2)) for images in seen for image, one in zip(images, pasted, strict=True)]
     plain = [torch.equal(image, one) for images in seen for image, one in zip(images, pasted, strict=True)]
     assert all(one != other for one, other in zip(mirrored, plain, strict=True))
     assert any(mirrored) == (unsteady > 0)
     assert any(plain)
+
+
+@pytest.mark.parametrize("finish", [False, True])
+def test_judges_look_at_faces_as_they_are_told(critic: Watched, input_set: FaceSet, identity_set: FaceSet, finish: bool) -> None:
+    """As drawn, or as photos show them, in front of what stays as it is; style and content look at what was drawn in any case."""
+    recognised: list[Tensor] = []
+    found: list[Tensor] = []
+
+    def recognise(images: Tensor, landmarks: Tensor) -> Tensor:
+        recognised.append(images.detach())
+        return F.normalize(F.adaptive_avg_pool2d(images, 4).flatten(1), dim=1)
+
+    def landmarks(images: Tensor) -> Tensor:
+        found.append(images.detach())
+        return LANDMARKS(images)
+
+    engine = make(critic, input_set, identity_set, judges=judges(recognisers=[recognise], landmarks=landmarks), finished=finish)
+    batch = input_set.batch(ROWS)
+    with torch.no_grad():
+        output = engine.network(batch.faces.images)
+    shown = finished(output) if finish else output
+    expected = torch.lerp(batch.faces.images, shown, batch.faces.masks * (1.0 - batch.kept))
+    recognised.clear()
+    engine.terms(batch, {"identity", "expression"})
+    for seen in (recognised[0], found[-1], engine.judged(batch)):  # inputs are looked at first
+        assert torch.allclose(seen, expected, atol=1e-5)
+    plain = make(critic, input_set, identity_set, finished=False).terms(batch, {"style", "content", "luminance"})
+    for name, term in make(critic, input_set, identity_set, finished=finish).terms(batch, {"style", "content", "luminance"}).items():
+        assert torch.equal(term, plain[name])
 
 
 def test_the_landmark_critic_looks_at_output_and_input_in_the_same_cut(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:

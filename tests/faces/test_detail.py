@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stylswap.errors import ShapeError
 from stylswap.faces.align import FloatArray, inverse, resized, warp
-from stylswap.faces.detail import COLOUR_PX, LUMA, SHARPEN, SHARPEN_PX, agreement, carry_detail, sharpened
+from stylswap.faces.detail import COLOUR_PX, LUMA, SHARPEN, SHARPEN_PX, agreement, carry_detail, finished, sharpened
 
 SIDE = 32
 TIMES = 4
@@ -141,6 +141,28 @@ def test_the_radius_can_be_given() -> None:
     image = torch.rand(3, 256, 256, generator=torch.Generator().manual_seed(0))
     assert torch.equal(sharpened(image, radius_px=SHARPEN_PX * math.sqrt(2)), sharpened(image))
     assert not torch.equal(sharpened(image, radius_px=SHARPEN_PX), sharpened(image))
+
+
+def test_finishing_is_sharpening_of_many_with_a_gradient() -> None:
+    """Every gradient of a linear filter whose weights sum to 1 sums to that of the filtered."""
+    crops = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)).mul_(0.5).add_(0.25).double().requires_grad_()
+    whole = finished(crops)
+    for crop, one in zip(crops, whole, strict=True):
+        assert torch.allclose(sharpened(crop), one.clamp(0, 1))
+    weights = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((whole * weights).sum(), crops)
+    step = 1e-3 * torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    moved = ((finished(crops + step) - whole) * weights).detach().sum()
+    assert float(moved) == pytest.approx(float((gradient * step).sum()), rel=1e-9)
+    assert float(gradient[0].sum()) == pytest.approx(float(weights[0].sum()))
+
+
+def test_finishing_may_leave_the_range_and_refuses_other_shapes() -> None:
+    edge = torch.zeros(1, 3, 16, 16)
+    edge[..., 8:] = 1.0
+    assert float(finished(edge).min()) < 0 and float(finished(edge).max()) > 1
+    with pytest.raises(ShapeError, match="outputs"):
+        finished(torch.zeros(1, 3, 8, 9))
 
 
 def test_sharpening_stays_in_range_and_refuses_other_shapes() -> None:

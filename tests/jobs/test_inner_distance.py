@@ -28,7 +28,7 @@ class Shifts:
     inputs: FaceSet
     pixels: int
 
-    def pasted(self, batch: RowBatch) -> Tensor:
+    def judged(self, batch: RowBatch) -> Tensor:
         images = batch.faces.images
         return torch.cat([images[..., :1].expand(*images.shape[:3], self.pixels), images[..., : images.shape[3] - self.pixels]], dim=3)
 
@@ -62,7 +62,7 @@ def test_inputs_are_looked_at_once(input_set: FaceSet) -> None:
 
 def test_one_that_is_lost_counts_as_the_furthest(input_set: FaceSet) -> None:
     class Blank(Shifts):
-        def pasted(self, batch: RowBatch) -> Tensor:
+        def judged(self, batch: RowBatch) -> Tensor:
             return torch.zeros_like(batch.faces.images)
 
     assert InnerDistance(Blank(input_set, 0))(input_set.batch((0, 1))) == FURTHEST

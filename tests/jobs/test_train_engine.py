@@ -17,6 +17,7 @@ from stylswap.features.recogniser import Recogniser
 from stylswap.jobs import train_engine
 from stylswap.jobs.device import pick_optimiser
 from stylswap.jobs.inner_distance import InnerDistance
+from stylswap.jobs.light_distance import LightDistance
 from stylswap.jobs.train_engine import Networks, batches_of, build_engine, build_judges, build_loop, build_networks, training_inputs
 from stylswap.losses.weigh import Ramp
 from stylswap.training.loop import Loop
@@ -223,6 +224,33 @@ def test_what_is_held_is_what_the_predictor_sees(make: Make, input_set: FaceSet)
     held = build_loop(engine, settings).step(batch, 0.0).held["network.expression"]
     assert held.weight == 2
     assert held.measured == InnerDistance(engine)(batch)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "held"),
+    [
+        (["loss.weights.luminance=200", "loss.light=0.05"], {"network.luminance"}),
+        (["loss.weights.luminance=200", "loss.light=0"], set()),
+        (["loss.light=0.05"], set()),  # the term is off
+        (
+            ["loss.weights.luminance=200", "loss.light=0.05", "loss.weights.expression=2", "loss.inner=0.02"],
+            {"network.luminance", "network.expression"},
+        ),
+    ],
+)
+def test_light_is_held_where_the_settings_say(make: Make, input_set: FaceSet, overrides: list[str], held: set[str]) -> None:
+    engine, settings = make(*overrides)
+    batch = input_set.batch((0, 1))
+    ticked = build_loop(engine, settings).step(batch, 0.0).held
+    assert ticked.keys() == held
+    if "network.luminance" in held:
+        assert ticked["network.luminance"] == (200.0, LightDistance(engine)(batch))
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_judges_see_what_the_settings_say(make: Make, finished: bool) -> None:
+    engine, _ = make(f"loss.finished={str(finished).lower()}")
+    assert engine.finished is finished
 
 
 # ---- faces
