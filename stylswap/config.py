@@ -225,12 +225,15 @@ class Settings(_Table):
         return size
 
 
-def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
+def load_settings(
+    file: Path | None = None, overrides: Sequence[str] = (), *, missing: Mapping[str, Mapping[str, Any]] | None = None
+) -> Settings:
     """Defaults, then the file, then dotted overrides.
 
     Args:
         file: A TOML file, or None.
         overrides: Texts such as ``"loss.weights.style=40"``; the right side is read as a TOML value, else as text.
+        missing: By table, values of keys that the file lacks, in the place of the defaults.
 
     Raises:
         SettingsError: If the file cannot be read, a key does not exist or a value does not fit.
@@ -243,6 +246,10 @@ def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> Se
             raise SettingsError(f"{file}: settings cannot be read ({error.strerror})") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{file}: not a TOML file ({error})") from error
+    for table, values in (missing or {}).items():
+        for key, value in values.items():
+            if isinstance(there := tree.setdefault(table, {}), dict):
+                there.setdefault(key, value)
     for text in overrides:
         _apply(tree, text)
     return settings_from_tree(tree)

@@ -144,7 +144,7 @@ def _add_swap(verbs: Any, common: argparse.ArgumentParser) -> None:
     run = parser.add_argument_group("the run")
     run.add_argument("--force", action="store_true", help="do everything again, whatever was done before")
     run.add_argument("--max-failures", type=int, metavar="N", help="stop when more than N photos have failed (default: never)")
-    run.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core; 0: everything in one process)")
+    run.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core, 16 at most; 0: everything in one process)")
     run.add_argument("--size-limit", type=float, default=100.0, metavar="MP", help="refuse photos of more megapixels (default 100)")
     run.add_argument("--no-report", action="store_true", help="do not write report.html")
     run.add_argument("--dry-run", action="store_true", help="show what would be written, swap nothing")

@@ -1,4 +1,4 @@
-"""Who may import whom: the house of docs/ARCHITECTURE.md, read from the code with `ast`.
+"""Who may import whom: the rooms of CONTRIBUTING.md, read from the code with `ast`.
 
 A room is a package or a module directly below `stylswap`. Within a room imports are free. A room that is missing from the table fails:
 give it its line.

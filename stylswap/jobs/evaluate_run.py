@@ -40,6 +40,7 @@ SHEET_FILE: Final = "sheet.png"
 OWN_PHOTO: Final = "is one of the identity's own photos"
 MOST_ON_SHEET: Final = 40
 SHEET_COLUMNS: Final = 8
+LARGER: Final = "-256"  # ends the name of a shipped identity that is another's larger edition
 # Between the means of two folders; single photos of one person are up to 0.6 apart, and means are much steadier.
 MOST_APART: Final = 0.4
 
@@ -136,8 +137,9 @@ def find_identity_photos(identity: str | Path, given: Path | None) -> Path:
         if not given.is_dir():
             raise UsageError(f"--identity-photos {given}: no such folder; give the folder with the identity's own photos")
         return given
-    if str(identity) in EXAMPLES and not Path(identity).exists():
-        return examples_path(str(identity))
+    person = str(identity).removesuffix(LARGER)  # the same person at another size
+    if person in EXAMPLES and not Path(identity).exists():
+        return examples_path(person)
     run = Path(identity).with_suffix(".run") / RUN_FILE
     try:
         folder = Path(json.loads(run.read_text(encoding="utf-8"))["identity"])

@@ -23,6 +23,9 @@ SETTINGS_FILE: Final = "settings.toml"
 RUN_FILE: Final = "run.json"
 LOCK_FILE: Final = ".stylswap-lock"
 
+# What trainings did before there was a setting for it: a run that was begun then goes on as it was.
+BEFORE: Final = {"loss": {"light": 0.0, "finished": False}, "training": {"optimiser": "adam"}}
+
 
 @dataclass(frozen=True)
 class TrainRequest:
@@ -72,7 +75,7 @@ def request_from_run(
             Path(facts["faces"]),
             Path(facts["out"]),
             IdentityCard(**facts["card"]),
-            load_settings(run / SETTINGS_FILE, overrides),
+            load_settings(run / SETTINGS_FILE, overrides, missing=BEFORE),
             run,
             minutes if minutes is not None or _asks_for_steps(overrides) else facts["minutes"],
             device or facts["device"],

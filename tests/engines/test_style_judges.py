@@ -121,8 +121,8 @@ def test_recognisers_see_half_of_the_faces_mirrored(critic: Watched, input_set: 
 
 
 @pytest.mark.parametrize("finish", [False, True])
-def test_judges_look_at_faces_as_they_are_told(critic: Watched, input_set: FaceSet, identity_set: FaceSet, finish: bool) -> None:
-    """As drawn, or as photos show them, in front of what stays as it is; style and content look at what was drawn in any case."""
+def test_judges_look_at_faces_as_they_are_told(critic: Watched, covered_set: FaceSet, identity_set: FaceSet, finish: bool) -> None:
+    """As drawn, or as photos show them; in front of what stays as it is."""
     recognised: list[Tensor] = []
     found: list[Tensor] = []
 
@@ -134,8 +134,8 @@ def test_judges_look_at_faces_as_they_are_told(critic: Watched, input_set: FaceS
         found.append(images.detach())
         return LANDMARKS(images)
 
-    engine = make(critic, input_set, identity_set, judges=judges(recognisers=[recognise], landmarks=landmarks), finished=finish)
-    batch = input_set.batch(ROWS)
+    engine = make(critic, covered_set, identity_set, judges=judges(recognisers=[recognise], landmarks=landmarks), finished=finish)
+    batch = covered_set.batch(ROWS)
     with torch.no_grad():
         output = engine.network(batch.faces.images)
     shown = finished(output) if finish else output
@@ -144,9 +144,15 @@ def test_judges_look_at_faces_as_they_are_told(critic: Watched, input_set: FaceS
     engine.terms(batch, {"identity", "expression"})
     for seen in (recognised[0], found[-1], engine.judged(batch)):  # inputs are looked at first
         assert torch.allclose(seen, expected, atol=1e-5)
-    plain = make(critic, input_set, identity_set, finished=False).terms(batch, {"style", "content", "luminance"})
-    for name, term in make(critic, input_set, identity_set, finished=finish).terms(batch, {"style", "content", "luminance"}).items():
-        assert torch.equal(term, plain[name])
+
+
+def test_all_others_look_at_what_was_drawn(critic: Watched, covered_set: FaceSet, identity_set: FaceSet) -> None:
+    batch, others = covered_set.batch(ROWS), TERMS - {"identity", "residual", "expression"}
+    drawn, shown = (make(critic, covered_set, identity_set, finished=finish) for finish in (False, True))
+    before, after = (engine.terms(batch, TERMS) for engine in (drawn, shown))
+    assert {name for name in TERMS if torch.equal(before[name], after[name])} == others
+    hinges = [engine.discriminator_terms(batch, {"hinge"})["hinge"] for engine in (drawn, shown)]
+    assert torch.equal(*hinges)
 
 
 def test_the_landmark_critic_looks_at_output_and_input_in_the_same_cut(critic: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:

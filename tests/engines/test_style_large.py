@@ -94,10 +94,12 @@ def make(
     critic_px: int = SMALL,
     net: nn.Module | None = None,
     detail: DetailOptions = DETAIL,
+    finished: bool = False,
 ) -> StyleEngine:
     judges = Judges(seen.light, [seen.recognise], seen.landmarks, build_discriminator(seed=3, widths=[4, 4, 8]))
     style = StyleOptions(num_faces=NUM_FACES, features=2.0)
-    return StyleEngine(net or network(), seen, inputs, identity, style=style, detail=detail, critic_px=critic_px, judges=judges)
+    options = {"style": style, "detail": detail, "critic_px": critic_px, "judges": judges, "finished": finished}
+    return StyleEngine(net or network(), seen, inputs, identity, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -124,6 +126,21 @@ def test_what_is_no_larger_comes_back_as_it_is(input_set: FaceSet, critic_px: in
     faces = input_set.faces(ROWS)
     assert reduced_faces(faces, critic_px) is faces
     assert reduced(faces.images, critic_px) is faces.images
+
+
+def test_faces_are_finished_in_full_size(input_set: FaceSet, identity_set: FaceSet) -> None:
+    """Photos show the large crop finished; what is reduced first and finished then would be sharper than they are."""
+    shown: list[Tensor] = []
+
+    class Keeps(Watched):
+        def recognise(self, images: Tensor, landmarks: Tensor) -> Tensor:
+            shown.append(images.detach())
+            return super().recognise(images, landmarks)
+
+    engine = make(Keeps(), input_set, identity_set, finished=True)
+    batch = input_set.batch(ROWS)
+    engine.terms(batch, {"identity"})
+    assert torch.equal(shown[-1], reduced(engine.judged(batch), SMALL))
 
 
 def test_at_the_critics_size_nothing_changes(seen: Watched, input_set: FaceSet, identity_set: FaceSet) -> None:

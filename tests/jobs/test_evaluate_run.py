@@ -113,6 +113,7 @@ def test_what_is_in_the_folder_already_is_not_replaced(tiny_identity: Path, tmp_
 
 def test_where_the_identitys_photos_are(tiny_identity: Path, folders, tmp_path: Path) -> None:
     assert find_identity_photos("ada", None) == EXAMPLES / "ada"
+    assert find_identity_photos("ada-256", None) == EXAMPLES / "ada"
     assert find_identity_photos(tiny_identity, None) == folders[0].resolve(), "as the run folder beside it says"
     assert find_identity_photos(tiny_identity, tmp_path) == tmp_path
     with pytest.raises(UsageError, match="--identity-photos DIR"):

@@ -13,7 +13,7 @@ from torch import Tensor
 from stylswap.data.augment import with_random_lights
 from stylswap.data.faceset import FaceSet, RowBatch
 from stylswap.data.occluded_inputs import with_occluders
-from stylswap.jobs.light_distance import LightDistance
+from stylswap.jobs.light_distance import FURTHEST, LightDistance
 from stylswap.metrics.light import luminance_correlation
 
 
@@ -68,6 +68,10 @@ def test_what_is_relit_or_covered_says_nothing(input_set: FaceSet) -> None:
     assert distance(more.batch((1, count, count + 2, len(more) + count))) == plain
     assert math.isnan(distance(more.batch((count,))))
     assert distance(more.batch((len(more) + 1,))) > 0, "a mirror image is a photo"
+
+
+def test_a_face_that_is_lit_from_elsewhere_altogether_counts_as_the_furthest(input_set: FaceSet) -> None:
+    assert LightDistance(Draws(input_set, lambda images: 1.0 - images))(input_set.batch((0, 1))) == FURTHEST
 
 
 def test_a_picture_of_one_colour_is_passed_over(input_set: FaceSet) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from stylswap.config import Settings
 from stylswap.errors import RunError
-from stylswap.jobs.run_folder import TrainRequest, opened_run, record_request, request_from_run
+from stylswap.jobs.run_folder import SETTINGS_FILE, TrainRequest, opened_run, record_request, request_from_run
 from tests.jobs.conftest import request_for
 
 
@@ -86,6 +86,22 @@ def test_more_steps_end_a_time_budget(request_: TrainRequest) -> None:
     assert more.settings.training.steps == 4000
     assert request_from_run(request_.run, minutes=7.0, overrides=["training.steps=4000"]).minutes == 7.0
     assert request_from_run(request_.run, overrides=["training.learning_rate=1e-4"]).minutes == 5.0
+
+
+def test_a_run_that_was_begun_before_a_setting_was_there_goes_on_as_it_was(request_: TrainRequest) -> None:
+    enter(request_, resume=False)
+    record_request(request_)
+    assert request_from_run(request_.run).settings == request_.settings
+    file = request_.run / SETTINGS_FILE
+    newer = ("light = ", "finished = ", "optimiser = ")
+    older = [line for line in file.read_text().splitlines() if not line.startswith(newer)]
+    assert len(older) == len(file.read_text().splitlines()) - len(newer)
+    file.write_text("\n".join(older))
+    settings = request_from_run(request_.run).settings
+    assert (settings.loss.light, settings.loss.finished, settings.training.optimiser) == (0.0, False, "adam")
+    assert request_from_run(request_.run, overrides=["training.optimiser=soap"]).settings.training.optimiser == "soap"
+    default = Settings()
+    assert (default.loss.light > 0, default.loss.finished, default.training.optimiser) == (True, True, "auto")
 
 
 def test_the_way_out_of_a_taken_run_folder_leads_somewhere(request_: TrainRequest, tmp_path: Path) -> None:
