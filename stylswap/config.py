@@ -151,7 +151,7 @@ class LossSettings(_Table):
         "0: never",
     )
     finished: bool = Field(
-        True,
+        False,
         description="recognisers and landmark network see the face as photos show it, sharpened and its colour smoothed; false: as drawn",
     )
     ramps: dict[str, Annotated[tuple[float, float, float], Strict(False)]] = Field(
@@ -166,7 +166,7 @@ class LossSettings(_Table):
         "term holds them: it moves, up to four times up or down; 0: the weight stays",
     )
     light: float = Field(
-        0.085,
+        0.0,
         ge=0,
         lt=1,
         description="one minus the correlation of broad luma before and after, at which the weight of the luminance term holds it, as far; "
@@ -183,7 +183,7 @@ class LossSettings(_Table):
 class TrainingSettings(_Table):
     """Optimisation."""
 
-    steps: PositiveInt = Field(2500, description="steps of a full training; --minutes replaces it by a time budget")
+    steps: PositiveInt = Field(2000, description="steps of a full training; --minutes replaces it by a time budget")
     batch_size: PositiveInt = 4
     optimiser: Literal["auto", "adam", "soap"] = Field(
         "auto", description="of the network; auto takes soap, which needs fewer steps, where torch knows eigenvectors (paper: adam)"

@@ -24,7 +24,7 @@ RUN_FILE: Final = "run.json"
 LOCK_FILE: Final = ".stylswap-lock"
 
 # What trainings did before there was a setting for it: a run that was begun then goes on as it was.
-BEFORE: Final = {"loss": {"light": 0.0, "finished": False}, "training": {"optimiser": "adam"}}
+BEFORE: Final = {"training": {"optimiser": "adam"}}
 
 
 @dataclass(frozen=True)
