@@ -34,8 +34,14 @@ class Draws(Protocol):
         ...
 
     def judged(self, batch: RowBatch) -> Tensor:
-        """(B, 3, S, S) in [0, 1]."""
+        """What judges see of a batch, (B, 3, S, S); along strong edges it may leave [0, 1]."""
         ...
+
+
+def plain_rows(faces: FaceSet) -> list[bool]:
+    """Which rows are photos as they are, not relit or covered copies: the first row of each name."""
+    first = {name: row for row, name in reversed(list(enumerate(faces.names)))}
+    return [first[name] == row for row, name in enumerate(faces.names)]
 
 
 class InnerDistance:
@@ -53,10 +59,8 @@ class InnerDistance:
         self._engine = engine
         self._detector = detector or FaceDetector(use_cnn=False)
         self._inputs: dict[int, FloatArray] = {}
-        names = engine.inputs.names
-        first = {name: row for row, name in reversed(list(enumerate(names)))}  # the first row of a name is the photo itself
-        poses = engine.inputs.poses
-        self._clear = [first[name] == row and abs(poses[row].yaw_deg) <= MOST_YAW_DEG for row, name in enumerate(names)]
+        plain = zip(plain_rows(engine.inputs), engine.inputs.poses, strict=True)
+        self._clear = [row and abs(pose.yaw_deg) <= MOST_YAW_DEG for row, pose in plain]
 
     def __call__(self, batch: RowBatch) -> float:
         """Measure one batch, whose turn it just was; not a number if no face of it counts."""

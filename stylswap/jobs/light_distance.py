@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from stylswap.data.faceset import RowBatch
-from stylswap.jobs.inner_distance import Draws
+from stylswap.jobs.inner_distance import Draws, plain_rows
 from stylswap.metrics.light import luminance_correlation
 
 # Of a face in light without any slope, or with few cells in sight, the correlation is anybody's guess; faces have about .06.
@@ -27,9 +27,7 @@ class LightDistance:
 
     def __init__(self, engine: Draws) -> None:
         self._engine = engine
-        names = engine.inputs.names
-        first = {name: row for row, name in reversed(list(enumerate(names)))}  # the first row of a name is the photo itself
-        self._plain = [first[name] == row for row, name in enumerate(names)]
+        self._plain = plain_rows(engine.inputs)
 
     def __call__(self, batch: RowBatch) -> float:
         """Measure one batch, whose turn it just was; in [0, `FURTHEST`], not a number if no face of it counts."""
