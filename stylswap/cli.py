@@ -135,7 +135,9 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     from stylswap.jobs.evaluate_run import EvaluateRequest, evaluate_identity
     from stylswap.jobs.swap_options import SwapOptions
     from stylswap.progress import SwapDisplay, evaluation_lines
+    from stylswap.swap_arguments import check_glasses
 
+    check_glasses(options)
     colour = options.colour or SwapOptions().colour
     joining = SwapOptions(options.blend, colour, options.detail, mask=options.mask, glasses=options.glasses, forehead=options.forehead)
     request = EvaluateRequest(

@@ -162,13 +162,14 @@ class LossSettings(_Table):
     inner: float = Field(
         0.03,
         ge=0,
+        lt=0.08,  # what is measured counts as so much at most: stylswap.jobs.inner_distance
         description="distance of the inner landmarks to the input's, over that between the eyes, at which the weight of the expression "
         "term holds them: it moves, up to four times up or down; 0: the weight stays",
     )
     light: float = Field(
         0.0,
         ge=0,
-        lt=1,
+        lt=0.5,  # likewise: stylswap.jobs.light_distance
         description="one minus the correlation of broad luma before and after, at which the weight of the luminance term holds it, as far; "
         "0: the weight stays",
     )
@@ -225,15 +226,13 @@ class Settings(_Table):
         return size
 
 
-def load_settings(
-    file: Path | None = None, overrides: Sequence[str] = (), *, missing: Mapping[str, Mapping[str, Any]] | None = None
-) -> Settings:
+def load_settings(file: Path | None = None, overrides: Sequence[str] = (), *, missing: Mapping[str, Any] | None = None) -> Settings:
     """Defaults, then the file, then dotted overrides.
 
     Args:
         file: A TOML file, or None.
         overrides: Texts such as ``"loss.weights.style=40"``; the right side is read as a TOML value, else as text.
-        missing: By table, values of keys that the file lacks, in the place of the defaults.
+        missing: Nested tables: values of keys that the file lacks, in the place of the defaults.
 
     Raises:
         SettingsError: If the file cannot be read, a key does not exist or a value does not fit.
@@ -246,10 +245,7 @@ def load_settings(
             raise SettingsError(f"{file}: settings cannot be read ({error.strerror})") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{file}: not a TOML file ({error})") from error
-    for table, values in (missing or {}).items():
-        for key, value in values.items():
-            if isinstance(there := tree.setdefault(table, {}), dict):
-                there.setdefault(key, value)
+    _fill(tree, missing or {})
     for text in overrides:
         _apply(tree, text)
     return settings_from_tree(tree)
@@ -270,6 +266,14 @@ def settings_from_tree(tree: Mapping[str, Any]) -> Settings:
 def to_toml(settings: Settings) -> str:
     """The effective settings as a TOML file that `load_settings` reads back to the same value."""
     return tomli_w.dumps(settings.model_dump(mode="json"))
+
+
+def _fill(tree: dict[str, Any], missing: Mapping[str, Any]) -> None:
+    for key, value in missing.items():
+        if not isinstance(value, Mapping):
+            tree.setdefault(key, value)
+        elif isinstance(there := tree.setdefault(key, {}), dict):  # what is no table is told of when the settings are read
+            _fill(there, value)
 
 
 def _apply(tree: dict[str, Any], text: str) -> None:

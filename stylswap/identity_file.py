@@ -129,19 +129,23 @@ class IdentityFile:
         facts = {name: getattr(self, name) for name in names}
         return {"format": FORMAT, **facts, "reference": np.asarray(self.reference).tolist(), "card": asdict(self.card)}
 
+    def content(self) -> bytes:
+        """The file."""
+        content: bytes = save(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()},
+            metadata={_HEADER_KEY: json.dumps(self.header(), ensure_ascii=False)},
+        )
+        return content
+
     def write(self, path: Path) -> None:
         """Write the file; an old one is replaced only by a whole new one.
 
         Raises:
             IdentityFileError: If it cannot be written.
         """
-        content = save(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()},
-            metadata={_HEADER_KEY: json.dumps(self.header(), ensure_ascii=False)},
-        )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, content)
+            write_atomically(path, self.content())
         except OSError as error:
             raise IdentityFileError(f"{path}: the identity file cannot be written ({error.strerror})") from error
 

@@ -19,8 +19,8 @@ def first_ctrl_c(ask_to_stop: Callable[[], None]) -> Iterator[None]:
     """
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # first: asking may have to wait for something
         ask_to_stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     try:
         before = signal.signal(signal.SIGINT, on_signal)

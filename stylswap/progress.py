@@ -113,14 +113,15 @@ class SwapDisplay(_Display):
         self._counts[result.status] += 1
         seconds = max(time.monotonic() - self._began, 1e-6)
         # The first photo starts the clock: what came before was no swapping.
-        rate = f"{self._new / seconds:.1f}/s" if seconds > 1 else ""
+        timed = self._new
+        rate = f"{timed / seconds:.1f}/s" if seconds > 1 else ""
         self._new += not result.cached
         failed = f"  {count} failed" if (count := self._counts["failed"]) else ""
         self._move("swap", done, total, f"{rate}{failed}  {result.photo.name}")
         if self._progress.disable and seconds - self._told > PLAIN_EVERY_SECONDS:
             self._told = seconds
-            left = (total - done) * seconds / max(done, 1)
-            self._console.print(f"{done} of {total} photos{failed}, {rate}, {left:.0f} s left")
+            left = f", {(total - done) * seconds / timed:.0f} s left" if timed > 0 else ""  # done earlier costs no time
+            self._console.print(f"{done} of {total} photos{failed}, {rate}{left}")
         if result.reason and not result.cached:
             named = str(result.photo) in result.reason
             self._console.print(f"{result.status} {result.reason if named else f'{result.photo}: {result.reason}'}")

@@ -47,8 +47,7 @@ def swap_options_of(options: argparse.Namespace, photos: Sequence[Path]) -> Any:
     from stylswap.jobs.swap_options import SwapOptions
     from stylswap.label import DEFAULT_LABEL, check_label
 
-    if options.mask == "landmarks" and options.glasses not in ("auto", "swap"):
-        raise UsageError(f"--glasses {options.glasses} needs the face parser, which --mask landmarks does without; give one of the two")
+    check_glasses(options)
     choice = choice_of(options, read_choices(options.choices, options.photos, photos) if options.choices else {})
     label = "" if options.label is None else options.label or DEFAULT_LABEL
     if label and Path(label).exists():
@@ -67,6 +66,19 @@ def swap_options_of(options: argparse.Namespace, photos: Sequence[Path]) -> Any:
         options.size_limit,
         options.forehead,
     )
+
+
+def check_glasses(options: argparse.Namespace) -> None:
+    """Refuse glasses to be kept by a mask that does not see them.
+
+    Args:
+        options: Of `swap` or `evaluate`.
+
+    Raises:
+        UsageError: If the two contradict each other.
+    """
+    if options.mask == "landmarks" and options.glasses not in ("auto", "swap"):
+        raise UsageError(f"--glasses {options.glasses} needs the face parser, which --mask landmarks does without; give one of the two")
 
 
 def _colour(options: argparse.Namespace) -> str:

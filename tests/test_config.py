@@ -85,6 +85,8 @@ def test_bare_words_are_texts_and_texts_may_hold_equals_signs() -> None:
         ("loss.weights.style=much", "setting 'loss.weights.style': Input should be a valid number, got 'much'"),
         ("loss.weights.style=true", "setting 'loss.weights.style': Input should be a valid number, got True"),
         ("loss.weights.style=", "setting 'loss.weights.style': Input should be a valid number, got ''"),
+        ("loss.inner=0.08", "setting 'loss.inner': Input should be less than 0.08, got 0.08"),
+        ("loss.light=0.5", "setting 'loss.light': Input should be less than 0.5, got 0.5"),
         ("loss.weights=3", "setting 'loss.weights': "),
         ("size=0", "setting 'size': Input should be greater than 0, got 0"),
         ("size='128'", "setting 'size': Input should be a valid integer, got '128'"),

@@ -67,6 +67,12 @@ def test_what_says_nothing_is_refused(tmp_path: Path, capsys: Capture, options: 
     assert not (tmp_path / "out").exists()
 
 
+def test_an_evaluation_refuses_what_a_swap_refuses(tmp_path: Path, capsys: Capture) -> None:
+    command = ["evaluate", "--identity", "ada", "--photos", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--mask", "landmarks", "--glasses", "rims"]) == WRONG_USAGE
+    assert "--glasses rims needs the face parser" in capsys.readouterr().err
+
+
 def test_options_are_written_out(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as caught:
         swap("ada", tmp_path / "out", "--forehea", "whole")

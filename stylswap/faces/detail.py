@@ -41,7 +41,7 @@ LEAST_ENLARGEMENT: Final = 1.05  # under it the crop holds what the photo holds
 LUMA: Final = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
 
-def finished(outputs: Tensor, *, radius_px: float | None = None) -> Tensor:
+def finished(outputs: Tensor, *, drawn: bool = True) -> Tensor:
     """Give back some of what a network leaves soft just below the limit of its crop, and take away the colours it draws along edges.
 
     The luma gets an unsharp mask of `SHARPEN`. What the colour has beyond the luma gets a Gaussian of `COLOUR_PX`, as in a JPEG: eyes see
@@ -49,9 +49,10 @@ def finished(outputs: Tensor, *, radius_px: float | None = None) -> Tensor:
 
     Args:
         outputs: Rendered crops, (B, 3, S, S) in [0, 1].
-        radius_px: Of the unsharp mask's Gaussian. None: `SHARPEN_PX` up to crops of `SHARPEN_AT_PX`, and beyond that times the square root
-            of how much larger the side is: there networks draw edges that are narrower on the face, but wider in pixels. That of the
-            colour grows with the side, since a grown network has its colour from the base.
+        drawn: By a network: beyond crops of `SHARPEN_AT_PX` the radius of the unsharp mask is `SHARPEN_PX` times the square root of how
+            much larger the side is, since there edges are drawn narrower on the face, but wider in pixels. That of the colour grows with
+            the side, since a grown network has its colour from the base. False for what was cut from photos: its edges are sharpened by
+            `SHARPEN_PX` whatever the side, and its colours are its own.
 
     Returns:
         (B, 3, S, S), which may leave [0, 1] along strong edges.
@@ -60,20 +61,22 @@ def finished(outputs: Tensor, *, radius_px: float | None = None) -> Tensor:
         ShapeError: If they are no squares in colour.
     """
     side = check_shapes(outputs=(outputs, "B 3 S S"))["S"]
-    larger = max(side / SHARPEN_AT_PX, 1.0)
+    larger = max(side / SHARPEN_AT_PX, 1.0) if drawn else 1.0
     luma = (outputs * outputs.new_tensor(LUMA).view(3, 1, 1)).sum(dim=1, keepdim=True)  # (B, 1, S, S)
-    edges = luma - _smoothed(luma[:, 0], SHARPEN_PX * math.sqrt(larger) if radius_px is None else radius_px)[:, None]
-    colour = _smoothed((outputs - luma).flatten(0, 1), COLOUR_PX * larger).view_as(outputs)
+    edges = luma - _smoothed(luma[:, 0], SHARPEN_PX * math.sqrt(larger))[:, None]
+    colour = outputs - luma
+    if drawn:
+        colour = _smoothed(colour.flatten(0, 1), COLOUR_PX * larger).view_as(outputs)
     return luma + SHARPEN * edges + colour
 
 
 @torch.no_grad()
-def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
+def sharpened(output: Tensor, *, drawn: bool = True) -> Tensor:
     """One crop as photos show it: `finished`, and in range.
 
     Args:
         output: The rendered crop, (3, S, S) in [0, 1].
-        radius_px: See `finished`.
+        drawn: See `finished`.
 
     Returns:
         (3, S, S) in [0, 1].
@@ -82,7 +85,7 @@ def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
         ShapeError: If it is no square in colour.
     """
     check_shapes(output=(output, "3 S S"))
-    return finished(output[None], radius_px=radius_px)[0].clamp(0, 1)
+    return finished(output[None], drawn=drawn)[0].clamp(0, 1)
 
 
 @torch.no_grad()

@@ -19,11 +19,11 @@ class PhotoJoiner:
 
     Attributes:
         options: How.
-        sharpen_px: See `PasteOptions`.
+        drawn: See `PasteOptions`.
     """
 
     options: SwapOptions
-    sharpen_px: float | None = None
+    drawn: bool = True
 
     def __call__(self, aligned: Aligned, rendered: RenderedFaces) -> Swapped:
         """The swapped photo; a photo that fails is a result."""
@@ -34,7 +34,7 @@ class PhotoJoiner:
             return Swapped(None, aligned.photo, "failed", reason_of(error), len(aligned.found), seconds=watch.seconds)
 
     def _join(self, aligned: Aligned, rendered: RenderedFaces, watch: Stopwatch) -> Swapped:
-        options = PasteOptions(self.options.blend, self.options.colour, detail=self.options.detail, sharpen_px=self.sharpen_px)
+        options = PasteOptions(self.options.blend, self.options.colour, detail=self.options.detail, drawn=self.drawn)
         photo, swapped = aligned.photo, []
         with watch("blend"):
             # The largest face comes last, so that where masks meet it is the one in front.

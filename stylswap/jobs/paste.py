@@ -35,12 +35,12 @@ class PasteOptions(JoinOptions):
     Attributes:
         detail: ``"bands"`` sharpens the crop, see `sharpened`, and carries the photo's own fine detail over to faces that are
             larger than the crop, see `carry_detail`; ``"none"`` only enlarges.
-        sharpen_px: Radius of the sharpening in pixels of the crop; None: as a network of the crop's side needs it.
+        drawn: The crop is a network's; False: it was cut from a photo, see `stylswap.faces.detail.finished`.
         sharpen: False leaves the sharpening out of ``"bands"``, to see what the carried detail does alone.
     """
 
     detail: str = "bands"
-    sharpen_px: float | None = None
+    drawn: bool = True
     sharpen: bool = True
 
     def __post_init__(self) -> None:
@@ -85,9 +85,7 @@ class Place:
     crop_from_region: FloatArray
 
 
-def composite_crops(
-    faces: FaceBatch, output: Tensor, options: PasteOptions | None = None, *, masks: Tensor | None = None
-) -> Tensor:
+def composite_crops(faces: FaceBatch, output: Tensor, options: PasteOptions | None = None, *, masks: Tensor | None = None) -> Tensor:
     """What the final photos will look like, seen in the crop.
 
     Args:
@@ -102,7 +100,7 @@ def composite_crops(
     options = options or PasteOptions()
     masks = PASTE_SEGMENTER.segment(faces.images, faces.landmarks) if masks is None else masks
     if options.detail == "bands" and options.sharpen:
-        output = torch.stack([sharpened(crop, radius_px=options.sharpen_px) for crop in output])
+        output = torch.stack([sharpened(crop, drawn=options.drawn) for crop in output])
     joined = [join_patch(image, crop, mask, options).image for image, crop, mask in zip(faces.images, output, masks, strict=True)]
     return torch.stack(joined)
 
@@ -129,7 +127,7 @@ def paste_face(photo: Photo, output: Tensor, mask: Tensor, crop_from_photo: Floa
         ShapeError: If output or mask is not a square.
     """
     if options.detail == "bands" and options.sharpen:
-        output = sharpened(output, radius_px=options.sharpen_px)
+        output = sharpened(output, drawn=options.drawn)
     place = place_crop(photo, output, mask, crop_from_photo)
     if place is None:
         return Pasted(photo, "none", "none", 0.0)

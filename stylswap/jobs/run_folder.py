@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from stylswap.config import Settings, load_settings, to_toml
 from stylswap.errors import RunError, SettingsError
-from stylswap.identity_file import IdentityCard
+from stylswap.identity_file import IdentityCard, IdentityFile
 from stylswap.storage import write_atomically
 from stylswap.training.checkpoint import checkpoints
 from stylswap.training.session import JOURNAL_FILE
@@ -21,10 +22,16 @@ from stylswap.version import __version__
 
 SETTINGS_FILE: Final = "settings.toml"
 RUN_FILE: Final = "run.json"
+# The sha256 of every identity file that the run wrote, a line each.
+WRITTEN_FILE: Final = "written.txt"
 LOCK_FILE: Final = ".stylswap-lock"
 
 # What trainings did before there was a setting for it: a run that was begun then goes on as it was.
-BEFORE: Final = {"training": {"optimiser": "adam"}}
+BEFORE: Final = {
+    "prepare": {"hairline": False},
+    "loss": {"inner": 0.0, "expression": {"mouth_weight": 1.0}},
+    "training": {"optimiser": "adam"},
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class TrainRequest:
     Attributes:
         identity: Folder with the identity's photos.
         faces: Folder with faces of many people.
-        out: The identity file to write; an existing one is replaced by a resumed run only.
+        out: The identity file to write; an existing one is replaced by the run that wrote it only.
         card: Who it is, and who consented.
         settings: What is computed.
         run: Run folder.
@@ -52,9 +59,7 @@ class TrainRequest:
     device: str = "auto"
 
 
-def request_from_run(
-    run: Path, *, minutes: float | None = None, device: str | None = None, overrides: Sequence[str] = ()
-) -> TrainRequest:
+def request_from_run(run: Path, *, minutes: float | None = None, device: str | None = None, overrides: Sequence[str] = ()) -> TrainRequest:
     """The request that a run folder was started with.
 
     Args:
@@ -111,7 +116,8 @@ def opened_run(request: TrainRequest, *, resume: bool) -> Iterator[None]:
                 probe.touch()
                 probe.unlink()
             if not resume:
-                (request.run / JOURNAL_FILE).unlink(missing_ok=True)
+                for name in (JOURNAL_FILE, WRITTEN_FILE):
+                    (request.run / name).unlink(missing_ok=True)
         except OSError as error:
             raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error
         yield
@@ -152,11 +158,50 @@ def record_request(request: TrainRequest) -> None:
         raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error
 
 
+def check_out(request: TrainRequest) -> None:
+    """Refuse to replace an identity file that is not this run's: another training may have written it since.
+
+    Raises:
+        RunError: If there is one, or it cannot be read.
+    """
+    try:
+        if not request.out.exists() or hashlib.sha256(request.out.read_bytes()).hexdigest() in _written(request.run):
+            return
+    except OSError as error:
+        raise RunError(f"{error.filename or request.out}: cannot be read ({error.strerror})") from error
+    raise RunError(
+        f"{request.out}: exists already, and this run has no note of having written it; move it away, and go on with --resume {request.run}"
+    )
+
+
+def write_identity(request: TrainRequest, trained: IdentityFile) -> None:
+    """Write the identity file, and remember that this run did.
+
+    Raises:
+        RunError: See `check_out`; or if the run folder cannot be written.
+        IdentityFileError: If it cannot be written.
+    """
+    check_out(request)
+    # Remembered first: killed in between, the run knows the old file and the new one.
+    lines = [*_written(request.run), hashlib.sha256(trained.content()).hexdigest()]
+    try:
+        write_atomically(request.run / WRITTEN_FILE, "".join(f"{line}\n" for line in dict.fromkeys(lines)).encode())
+    except OSError as error:
+        raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error
+    trained.write(request.out)
+
+
+def _written(run: Path) -> list[str]:
+    file = run / WRITTEN_FILE
+    return file.read_text(encoding="utf-8").split() if file.exists() else []
+
+
 def _check(request: TrainRequest, *, resume: bool) -> None:
     if resume:
         if not checkpoints(request.run):
             raise RunError(f"{request.run}: no checkpoint to resume from; start the training again, without --resume")
-        return  # it replaces the identity file that it wrote itself
+        check_out(request)
+        return
     # A run without a checkpoint, for instance because a folder held too few photos, has nothing to lose and may be started again.
     if checkpoints(request.run):
         # The usual run folder goes with --out. With another --run alone, the next training would ask for another --out as well.

@@ -62,6 +62,7 @@ def write_study(request: StudyRequest, extra: Sequence[Variant] = ()) -> Study:
     columns = columns_of(spec, {key for row in rows for key in row.figures})
     measured_keys = [column.key for column in columns]
     error_key, identity_key = spec.tradeoff
+    fair = {row.name for task in tasks if is_comparable(task) for row in study_rows(task)}
     processors = f"{machine['processor']}, {machine.get('gpu') or f'{torch.get_num_threads()} threads'}"
     study = Study(
         spec.title,
@@ -70,9 +71,8 @@ def write_study(request: StudyRequest, extra: Sequence[Variant] = ()) -> Study:
         columns,
         f"{processors}, {request.jobs} rows at a time; torch {machine['torch']}",
         request.command,
-        (error_key, next((key for key in (identity_key, *WITHOUT_SFACE) if key in measured_keys), WITHOUT_SFACE[-1])),
+        (error_key, _identity_axis([key for key in (identity_key, *WITHOUT_SFACE) if key in measured_keys], rows, fair)),
     )
-    fair = {row.name for task in tasks if is_comparable(task) for row in study_rows(task)}
     study = _with_fair_front(study, fair)
     write_table_csv(request.out / TABLE_CSV, study)
     tables = "\n".join(f"## {group}\n\n{table_markdown(study, group)}" for group in study.groups)
@@ -82,6 +82,15 @@ def write_study(request: StudyRequest, extra: Sequence[Variant] = ()) -> Study:
         write_svg(request.out / TRADEOFF_FILE, study_trade_off(_comparable(study, fair)))
         write_study_report(request.out, study, sheet)
     return study
+
+
+def _identity_axis(keys: Sequence[str], rows: Sequence[StudyRow], fair: Collection[str]) -> str:
+    """The first that trained rows have, for a recogniser judges none of the networks that it taught; else the first of any row."""
+    for asked in ([row for row in rows if row.name in fair], rows):
+        for key in keys:
+            if any(key in row.figures for row in asked):
+                return key
+    return WITHOUT_SFACE[-1]
 
 
 def _comparable(study: Study, fair: Collection[str]) -> Study:

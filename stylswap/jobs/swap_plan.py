@@ -67,10 +67,11 @@ def plan(photos: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
             raise UsageError(f"{path}: no such photo or folder")
         below = Path(path.name) if len(folders) > 1 and path.is_dir() else Path()
         listed = list_photos(path, dangling=True) if path.is_dir() else [path]
+        passes_over = path.is_dir() and path.resolve() in out_resolved.parents  # not above it: what lies in a folder beside it is no output
         for photo in listed:
             output = output_name(out / below / photo.relative_to(path) if path.is_dir() else out / path.name)
             # Not `resolve`, which raises for a link to itself.
-            if path.is_dir() and out_resolved != path.resolve() and out_resolved in Path(os.path.realpath(photo)).parents:
+            if passes_over and out_resolved in Path(os.path.realpath(photo)).parents:
                 continue
             if photo_key(photo) in planned:
                 continue  # named twice, for instance by itself and by its folder

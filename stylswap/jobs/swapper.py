@@ -11,7 +11,6 @@ import torch
 
 from stylswap.engines.rendering import StyleRenderer
 from stylswap.errors import IdentityFileError, PhotoError, SettingsError, did_you_mean
-from stylswap.faces.detail import SHARPEN_PX
 from stylswap.faces.detect import FaceDetector
 from stylswap.features.parsing import Glasses
 from stylswap.identity_file import IdentityCard, IdentityFile, read_identity_file
@@ -74,8 +73,7 @@ class Swapper:
         forehead = identity.forehead if self.options.forehead == AUTO else None
         self.renderer = FaceRenderer(renderer, parser, self.device, one_by_one=one_by_one, forehead=forehead)
         self._aligner = aligner_of(identity, self.options, detector=detector, view_px=VIEW_PX if parser is not None else None)
-        # What is pasted from photos is as sharp as they are, whatever the crop's size.
-        self._joiner = PhotoJoiner(self.options, SHARPEN_PX if identity.engine == WARP else None)
+        self._joiner = PhotoJoiner(self.options, drawn=identity.engine != WARP)
 
     @classmethod
     def load(cls, identity: str | Path, *, options: SwapOptions | None = None, device: str = "auto") -> Swapper:

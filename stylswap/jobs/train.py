@@ -27,7 +27,7 @@ from stylswap.jobs.hairline import forehead_of
 from stylswap.jobs.occluder_finder import OccluderFinder
 from stylswap.jobs.paste import composite_crops
 from stylswap.jobs.prepare import OnPhoto, PrepareReport, check_folder, least_faces, prepare_identity, prepare_inputs
-from stylswap.jobs.run_folder import TrainRequest, opened_run, record_request
+from stylswap.jobs.run_folder import TrainRequest, opened_run, record_request, write_identity
 from stylswap.jobs.train_engine import Networks, batches_of, build_engine, build_loop, build_networks, training_inputs
 from stylswap.networks import SwapNetwork
 from stylswap.photo import write_png
@@ -135,9 +135,7 @@ def _train(request: TrainRequest, events: TrainEvents, networks: Networks, devic
         batches_of(inputs, request.settings),
         run=request.run,
         budget=_budget(request),
-        pace=Pace(
-            settings.learning_rate, settings.final_learning_rate, settings.warmup, settings.checkpoint_every, settings.sheet_every
-        ),
+        pace=Pace(settings.learning_rate, settings.final_learning_rate, settings.warmup, settings.checkpoint_every, settings.sheet_every),
         header={"data": data_hash},
         elapsed_seconds=elapsed_seconds,
         on_step=events.on_step,
@@ -148,7 +146,7 @@ def _train(request: TrainRequest, events: TrainEvents, networks: Networks, devic
     out = request.out if finished else None
     if out is not None:
         trained_file = _identity_file(request, shown, reports, data_hash, _training_facts(loop, session, device))
-        dataclasses.replace(trained_file, forehead=forehead).write(out)
+        write_identity(request, dataclasses.replace(trained_file, forehead=forehead))
     steps, terms = loop.step_number, session.recent_terms()
     trained = Trained(out, request.run, steps, steps - before, session.elapsed_seconds, not finished, terms)
     _write_report(request, reports, trained, device)
@@ -253,4 +251,3 @@ def _identity_file(
         training=training,
         version=__version__,
     )
-

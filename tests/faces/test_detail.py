@@ -137,10 +137,15 @@ def test_sharpening_a_wave_by_hand(side: int, wider: float) -> None:
     np.testing.assert_allclose(sharpened(colour)[:, 32, inner] - 0.5, expected, atol=2e-4)
 
 
-def test_the_radius_can_be_given() -> None:
-    image = torch.rand(3, 256, 256, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(sharpened(image, radius_px=SHARPEN_PX * math.sqrt(2)), sharpened(image))
-    assert not torch.equal(sharpened(image, radius_px=SHARPEN_PX), sharpened(image))
+@pytest.mark.parametrize("side", [128, 256])
+def test_what_was_cut_from_photos_keeps_its_colours(side: int) -> None:
+    cycles, inner = 0.25, slice(8, side - 8)
+    wave = 0.1 * torch.cos(2 * math.pi * cycles * torch.arange(side))
+    gain = 1 + SHARPEN * (1 - left_of_a_wave(cycles, SHARPEN_PX))  # whatever the side
+    grey = sharpened((0.5 + wave).expand(3, side, side), drawn=False)
+    np.testing.assert_allclose(grey[0, 32, inner] - 0.5, gain * wave[inner], atol=1e-3)
+    colour = 0.5 + torch.tensor([LUMA[1], -LUMA[0], 0.0]).view(3, 1, 1) * wave.expand(3, side, side)
+    np.testing.assert_allclose(sharpened(colour, drawn=False), colour, atol=1e-6)
 
 
 def test_finishing_is_sharpening_of_many_with_a_gradient() -> None:

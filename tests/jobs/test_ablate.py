@@ -110,6 +110,22 @@ def test_tables_and_report(tmp_path: Path, done: list[str]) -> None:
     assert (tmp_path / "out" / "tradeoff.svg").read_text().startswith("<svg")
 
 
+def test_the_axis_is_a_judge_of_the_trained_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without SFace: FaceRes judges the rows without training, and teaches the others."""
+
+    def instead(task: VariantTask) -> str:
+        leave(task, 0.9, faceres_share=0.8)
+        return "done"
+
+    monkeypatch.setattr(ablate, "_in_process", instead)
+    study = run_study(StudyRequest(spec_of(tmp_path), tmp_path / "out"))
+    assert "faceres_share" in study.rows[0].figures
+    assert study.tradeoff[1] == "dlib_share"
+    assert any(row.on_front for row in study.rows)
+    untaught = spec_of(tmp_path, base={**spec_of(tmp_path).base, "loss.recognisers": ["dlib"]})
+    assert run_study(StudyRequest(untaught, tmp_path / "other")).tradeoff[1] == "faceres_share"
+
+
 def test_a_row_that_fails_stops_no_other_and_is_tried_again(tmp_path: Path, done: list[str]) -> None:
     variants = [{"name": "bad"}, {"name": "base"}]
     request = StudyRequest(spec_of(tmp_path, variant=variants), tmp_path / "out", jobs=2)

@@ -12,9 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from stylswap.config import load_settings
 from stylswap.data.augment import with_random_lights
 from stylswap.data.faceset import FaceSet, RowBatch
 from stylswap.data.occluded_inputs import with_occluders
+from stylswap.errors import SettingsError
 from stylswap.faces.batch import Face
 from stylswap.faces.detect import FaceDetector
 from stylswap.faces.landmarks import eye_distance
@@ -80,3 +82,9 @@ def test_what_is_relit_covered_or_turned_does_not_count(input_set: FaceSet) -> N
     assert distance(turned.batch((0, 1, count, count + 2, len(turned) + 1, len(turned) + count))) == plain
     assert math.isnan(distance(turned.batch((1, count))))
     assert distance(turned.batch((len(turned),))) > 0, "a mirror image is a photo"
+
+
+def test_no_level_is_beyond_what_is_ever_measured() -> None:
+    assert load_settings(overrides=[f"loss.inner={FURTHEST * 0.99}"]).loss.inner == FURTHEST * 0.99
+    with pytest.raises(SettingsError, match=f"less than {FURTHEST}"):
+        load_settings(overrides=[f"loss.inner={FURTHEST}"])

@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from stylswap.config import load_settings
 from stylswap.data.augment import with_random_lights
 from stylswap.data.faceset import FaceSet, RowBatch
 from stylswap.data.occluded_inputs import with_occluders
+from stylswap.errors import SettingsError
 from stylswap.jobs.light_distance import FURTHEST, LightDistance
 from stylswap.metrics.light import luminance_correlation
 
@@ -76,3 +78,9 @@ def test_a_face_that_is_lit_from_elsewhere_altogether_counts_as_the_furthest(inp
 
 def test_a_picture_of_one_colour_is_passed_over(input_set: FaceSet) -> None:
     assert math.isnan(LightDistance(Draws(input_set, torch.zeros_like))(input_set.batch((0, 1))))
+
+
+def test_no_level_is_beyond_what_is_ever_measured() -> None:
+    assert load_settings(overrides=[f"loss.light={FURTHEST * 0.99}"]).loss.light == FURTHEST * 0.99
+    with pytest.raises(SettingsError, match=f"less than {FURTHEST}"):
+        load_settings(overrides=[f"loss.light={FURTHEST}"])

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tomli_w
+import torch
 
 from stylswap.config import Settings
 from stylswap.errors import RunError
-from stylswap.jobs.run_folder import SETTINGS_FILE, TrainRequest, opened_run, record_request, request_from_run
+from stylswap.faces.align import reference_shape
+from stylswap.identity_file import IdentityFile, read_identity_file
+from stylswap.jobs.run_folder import SETTINGS_FILE, TrainRequest, opened_run, record_request, request_from_run, write_identity
 from tests.jobs.conftest import request_for
 
 
@@ -37,11 +43,45 @@ def test_an_identity_file_that_exists_is_not_replaced(request_: TrainRequest, tm
     assert request_.out.read_bytes() == b"an hour of work"
 
 
+def trained(request: TrainRequest, value: float) -> IdentityFile:
+    facts: list[dict[str, Any]] = [{"name": "residual", "options": {}}, {}, {}, {}, {}]
+    network, alignment, settings, data, training = facts
+    tensors = {"weight": torch.full((2,), value)}
+    return IdentityFile(tensors, network, 64, alignment, reference_shape(64), request.card, settings, data, training, "0.1.0")
+
+
 def test_a_resumed_run_replaces_its_own(request_: TrainRequest) -> None:
     with_checkpoint(request_.run)
-    request_.out.write_bytes(b"of fewer steps")
+    write_identity(request_, trained(request_, 1.0))
     enter(request_, resume=True)
-    assert request_.out.read_bytes() == b"of fewer steps"  # until there is a better one
+    assert read_identity_file(request_.out).tensors["weight"].tolist() == [1.0, 1.0]  # until there is a better one
+    write_identity(request_, trained(request_, 2.0))
+    enter(request_, resume=True)
+    assert read_identity_file(request_.out).tensors["weight"].tolist() == [2.0, 2.0]
+
+
+def test_a_resumed_run_replaces_no_others(request_: TrainRequest, tmp_path: Path) -> None:
+    with_checkpoint(request_.run)
+    write_identity(replace(request_, run=tmp_path), trained(request_, 1.0))
+    others = request_.out.read_bytes()
+    with pytest.raises(RunError, match=r"tiny\.safetensors: exists already.*no note.*move it away, and go on with --resume .*tiny\.run$"):
+        enter(request_, resume=True)
+    with pytest.raises(RunError, match="exists already"):  # written by somebody while this run was training
+        write_identity(request_, trained(request_, 2.0))
+    assert request_.out.read_bytes() == others
+    request_.out.rename(tmp_path / "elsewhere.safetensors")
+    enter(request_, resume=True)
+
+
+def test_a_run_that_is_killed_while_it_writes_knows_both_files(request_: TrainRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_checkpoint(request_.run)
+    write_identity(request_, trained(request_, 1.0))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(IdentityFile, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        write_identity(request_, trained(request_, 2.0))
+    enter(request_, resume=True)
+    trained(request_, 2.0).write(request_.out)
+    enter(request_, resume=True)
 
 
 def test_nothing_is_resumed_without_a_checkpoint(request_: TrainRequest) -> None:
@@ -93,12 +133,14 @@ def test_a_run_that_was_begun_before_a_setting_was_there_goes_on_as_it_was(reque
     record_request(request_)
     assert request_from_run(request_.run).settings == request_.settings
     file = request_.run / SETTINGS_FILE
-    older = [line for line in file.read_text().splitlines() if not line.startswith("optimiser = ")]
-    assert len(older) == len(file.read_text().splitlines()) - 1
-    file.write_text("\n".join(older))
-    assert request_from_run(request_.run).settings.training.optimiser == "adam"
+    settings = tomllib.loads(file.read_text())
+    del settings["training"]["optimiser"], settings["loss"]["inner"], settings["loss"]["expression"], settings["prepare"]["hairline"]
+    file.write_text(tomli_w.dumps(settings))
+    older = request_from_run(request_.run).settings
+    assert (older.training.optimiser, older.loss.inner, older.loss.expression.mouth_weight, older.prepare.hairline) == ("adam", 0, 1, False)
     assert request_from_run(request_.run, overrides=["training.optimiser=soap"]).settings.training.optimiser == "soap"
-    assert Settings().training.optimiser == "auto"
+    now = Settings()
+    assert (now.training.optimiser, now.loss.inner, now.loss.expression.mouth_weight, now.prepare.hairline) == ("auto", 0.03, 3, True)
 
 
 def test_the_way_out_of_a_taken_run_folder_leads_somewhere(request_: TrainRequest, tmp_path: Path) -> None:

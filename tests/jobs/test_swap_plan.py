@@ -30,6 +30,18 @@ def test_plan_of_two_folders_keeps_them_apart(tmp_path: Path) -> None:
     assert [output.relative_to(tmp_path).as_posix() for _, output in pairs] == ["out/one/a.jpg", "out/two/a.jpg"]
 
 
+def test_an_output_folder_above_the_photos_passes_over_none_of_them(tmp_path: Path) -> None:
+    for name in ("in/one/a.jpg", "in/two/b.jpg", "in/two/deep/c.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for folders, expected in (
+        (["in"], ["one/a.jpg", "two/b.jpg", "two/deep/c.jpg"]),
+        (["in/one", "in/two"], ["one/a.jpg", "two/b.jpg", "two/deep/c.jpg"]),
+    ):
+        pairs = plan([tmp_path / folder for folder in folders], tmp_path)
+        assert [output.relative_to(tmp_path).as_posix() for _, output in pairs] == expected
+
+
 @pytest.mark.parametrize(
     ("arguments", "out", "message"),
     [
@@ -37,6 +49,7 @@ def test_plan_of_two_folders_keeps_them_apart(tmp_path: Path) -> None:
         (["one/a.jpg", "two/a.jpg"], "out", "both be written"),
         (["missing"], "out", "no such photo"),
         (["empty"], "out", "no photos found"),
+        (["one", "two"], ".", "overwrite"),
     ],
 )
 def test_plans_that_contradict_themselves(tmp_path: Path, arguments: list[str], out: str, message: str) -> None:

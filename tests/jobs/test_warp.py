@@ -11,7 +11,6 @@ import pytest
 from torch import Tensor
 
 from stylswap.errors import ConsentError, FaceSetError, UsageError
-from stylswap.faces.detail import SHARPEN_PX
 from stylswap.faces.landmarks import INNER, eye_distance
 from stylswap.features.identity import FaceDescriptor
 from stylswap.identity_file import IdentityCard
@@ -107,17 +106,17 @@ def test_what_travels_to_a_worker_is_light_and_does_the_same(swapper: Swapper, t
 
 
 def test_photos_are_sharpened_as_photos_not_as_large_networks(swapper: Swapper, monkeypatch: pytest.MonkeyPatch) -> None:
-    radii: list[float | None] = []
+    kinds: list[bool] = []
 
-    def sharpened(output: Tensor, *, radius_px: float | None = None) -> Tensor:
-        radii.append(radius_px)
+    def sharpened(output: Tensor, *, drawn: bool = True) -> Tensor:
+        kinds.append(drawn)
         return output
 
     monkeypatch.setattr(paste, "sharpened", sharpened)
     photo = sorted((EXAMPLES / "photos").glob("*.jpg"))[0]
     swapper.swap(photo)
     Swapper.load("ada", options=SwapOptions(mask="landmarks"), device="cpu").swap(photo)
-    assert radii == [SHARPEN_PX, None]
+    assert kinds == [False, True]
 
 
 def test_without_options_skin_decides_about_colour(three: Path) -> None:
