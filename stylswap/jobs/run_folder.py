@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -112,9 +113,8 @@ def opened_run(request: TrainRequest, *, resume: bool) -> Iterator[None]:
         try:
             for folder in (request.run, request.out.parent):
                 folder.mkdir(parents=True, exist_ok=True)
-                probe = folder / ".stylswap-probe"
-                probe.touch()
-                probe.unlink()
+                with tempfile.NamedTemporaryFile(dir=folder, prefix=".stylswap-"):  # a name of its own: others may begin at this moment
+                    pass
             if not resume:
                 for name in (JOURNAL_FILE, WRITTEN_FILE):
                     (request.run / name).unlink(missing_ok=True)

@@ -100,6 +100,14 @@ def test_one_training_at_a_time(request_: TrainRequest) -> None:
     assert not (request_.run / "journal.jsonl").exists()
 
 
+def test_what_another_training_tries_out_is_left_alone(request_: TrainRequest) -> None:
+    """Two that write into one folder may begin at the same moment."""
+    tried = request_.out.parent / ".stylswap-probe"  # the name that all once used
+    tried.touch()
+    enter(request_, resume=False)
+    assert [path.name for path in sorted(request_.out.parent.iterdir())] == [tried.name, request_.run.name]
+
+
 def test_a_training_that_fails_lets_go_of_its_folder(request_: TrainRequest) -> None:
     with pytest.raises(ZeroDivisionError), opened_run(request_, resume=False):
         1 / 0  # noqa: B018
