@@ -9,7 +9,11 @@ make_venv() {
     exit 1
   fi
   stamp=".venv/installed-${extra:-plain}"
-  wanted="$(cksum pyproject.toml)"
+  wanted="$(cksum pyproject.toml) $PWD"
+  # One that was made here, and whose Python is gone or whose checkout was moved: nothing in it would start.
+  if [ -f "$stamp" ] && { ! .venv/bin/python -c '' 2>/dev/null || ! grep -qF " $PWD" "$stamp" && grep -q / "$stamp"; }; then
+    rm -rf .venv
+  fi
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
   if [ ! -x .venv/bin/pip ] && ! "$python" -m venv .venv; then
     rm -rf .venv  # half an environment would be taken for a whole one next time

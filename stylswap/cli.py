@@ -144,7 +144,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
         options.identity, options.photos, options.out, options.identity_photos, joining, options.first, options.device or "auto"
     )
     with SwapDisplay(console) as display:
-        evaluation = evaluate_identity(request, on_photo=display.on_measured)
+        evaluation = evaluate_identity(request, on_photo=display.on_measured, on_interrupt=display.on_interrupt)
     if options.json:
         _show(evaluation.as_json())
     else:
@@ -152,6 +152,8 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     for note in evaluation.notes:
         console.print(note)
     console.print(f"open {options.out / 'report.html'}")
+    if evaluation.interrupted:
+        return INTERRUPTED
     return DONE if not evaluation.skipped else SOME_FAILED
 
 

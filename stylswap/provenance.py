@@ -36,6 +36,12 @@ _OTHER_RENDERINGS_OF = (
     "{http://ns.google.com/photos/1.0/container/}",
     "{http://ns.adobe.com/hdr-gain-map/1.0/}",
 )
+# What programs write for themselves, and may be long.
+_BULK = {
+    *(f"{{http://ns.adobe.com/xap/1.0/mm/}}{name}" for name in ("History", "Ingredients", "Pantry", "Manifest", "Versions")),
+    *(f"{{http://ns.adobe.com/photoshop/1.0/}}{name}" for name in ("DocumentAncestors", "History", "TextLayers")),
+}
+_BULK_OF = ("{http://ns.adobe.com/camera-raw-settings/1.0/}",)
 _MAX_PACKET_BYTES = 16 * 2**20
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -111,6 +117,20 @@ def clean_xmp(existing: bytes | None, *, upright: bool = False) -> bytes | None:
     return _packet(root, prefixes) if _drop(_rdf(root), unwanted) else existing
 
 
+def without_bulk(packet: bytes) -> bytes:
+    """An XMP packet without what programs write for themselves: the history of edits, former documents, settings of a raw converter.
+
+    Args:
+        packet: One that can be parsed; any other comes back as it is.
+    """
+    parsed = _parsed(packet)
+    if parsed is None:
+        return packet
+    root, prefixes = parsed
+    _drop(_rdf(root), lambda name: name in _BULK or name.startswith(_BULK_OF))
+    return _packet(root, prefixes)
+
+
 def read_mark(path: Path) -> Mark | None:
     """The mark that a file carries, whatever its format.
 
@@ -167,6 +187,8 @@ def _parsed(packet: bytes | None) -> tuple[ET.Element, dict[str, str]] | None:
         ET.tostring(root)  # recursive: a packet that is nested too deeply must fail here, not when it is written
     except (ET.ParseError, ValueError, LookupError, RecursionError):
         return None
+    if root.tag == f"{{{_META}}}xapmeta":  # as it was called until 2004
+        root.tag = f"{{{_META}}}xmpmeta"
     if root.tag == f"{{{_RDF}}}RDF":
         meta = ET.Element(f"{{{_META}}}xmpmeta")
         meta.append(root)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import uuid
 from pathlib import Path
+from typing import Final
 
 from platformdirs import user_cache_path, user_data_path
+
+# File systems take names of 255 bytes, or characters.
+_LONGEST_BEGIN: Final = 200
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -19,7 +23,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: If it cannot be written; the old file is untouched and nothing is left over.
     """
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    begin = path.name.encode()[:_LONGEST_BEGIN].decode(errors="ignore") if path.name.isprintable() else "part"
+    part = path.with_name(f".{begin}.{uuid.uuid4().hex[:8]}.part")
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -28,6 +33,24 @@ def write_atomically(path: Path, content: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def ignores_case(folder: Path) -> bool:
+    """Whether two names that differ in case alone are one file there, as on macOS, Windows and many memory cards.
+
+    Nothing is written: the folder's own name is tried in the other case, or that of the nearest folder above it that exists and has one.
+
+    Args:
+        folder: It need not exist.
+    """
+    for known in (folder.absolute(), *folder.absolute().parents):
+        other = known.with_name(known.name.swapcase()) if known.name else known
+        if known.exists() and other != known:
+            try:
+                return other.samefile(known)
+            except OSError:
+                return False
+    return False
 
 
 def data_folder() -> Path:

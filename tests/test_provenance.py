@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stylswap.errors import PhotoError
-from stylswap.provenance import DIGITAL_SOURCE_TYPE, Mark, clean_xmp, read_mark, xmp_with_mark
+from stylswap.provenance import DIGITAL_SOURCE_TYPE, Mark, clean_xmp, read_mark, without_bulk, xmp_with_mark
 
 MARK = Mark("stylswap 0.1.0", "Žofie <& 'synthetic'>", "0123456789abcdef" * 4, label="generated")
 NAMES = {
@@ -162,3 +162,21 @@ def test_reading_what_is_not_there(tmp_path: Path) -> None:
     half = xmp_with_mark(None, MARK).replace(b"compositeWithTrainedAlgorithmicMedia", b"digitalCapture")
     (tmp_path / "half").write_bytes(half)
     assert read_mark(tmp_path / "half") is None
+
+
+def test_packets_of_the_first_toolkits_are_kept() -> None:
+    packet = EXISTING.replace(b"xmpmeta", b"xapmeta")
+    assert packet != EXISTING
+    assert _properties(xmp_with_mark(packet, MARK))[_name("dc:creator")] == ["Zoë"]
+    assert xmp_with_mark(packet, MARK) == xmp_with_mark(EXISTING, MARK)
+
+
+def test_bulk_is_what_programs_write_for_themselves() -> None:
+    bulky = EXISTING.replace(
+        b"<dc:creator>", b'<m:History xmlns:m="http://ns.adobe.com/xap/1.0/mm/">edits</m:History><dc:creator>'
+    ).replace(b'q:Rating="4"', b'q:Rating="4" r:Tint="5" xmlns:r="http://ns.adobe.com/camera-raw-settings/1.0/"')
+    assert bulky.count(b"edits") == bulky.count(b"Tint") == 1
+    left = without_bulk(bulky)
+    assert b"edits" not in left and b"Tint" not in left
+    assert _properties(left)[_name("dc:creator")] == ["Zoë"] and b"Rating" in left
+    assert without_bulk(b"no packet") == b"no packet"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stylswap.storage import cache_folder, write_atomically
+from stylswap.storage import cache_folder, ignores_case, write_atomically
 
 
 def test_new_content_replaces_old(tmp_path: Path) -> None:
@@ -63,3 +63,24 @@ def test_the_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("STYLSWAP_HOME")
     assert cache_folder().is_absolute()
     assert "stylswap" in cache_folder().parts
+
+
+@pytest.mark.parametrize("name", ["é" * 125 + ".jpg", "x" * 255, "a\nb", "caf\udce9"])
+def test_whatever_name_the_disk_takes(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"the disk takes it")
+    write_atomically(path, b"content")
+    assert path.read_bytes() == b"content"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_one_file_under_two_spellings_is_one(tmp_path: Path) -> None:
+    folder = tmp_path / "Photos"
+    folder.mkdir()
+    assert not ignores_case(folder)
+    (tmp_path / "pHOTOS").mkdir()
+    assert not ignores_case(folder), "two folders"
+    (tmp_path / "pHOTOS").rmdir()
+    (tmp_path / "pHOTOS").symlink_to(folder)
+    assert ignores_case(folder), "one, as where case is ignored"
+    assert ignores_case(folder / "not yet" / "there")

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save
 
 from stylswap.config import PrepareSettings
 from stylswap.data.faceset import FaceSet
-from stylswap.errors import PhotoError
+from stylswap.errors import StylswapError
 from stylswap.faces.align import crop_from_photo, inverse, rect_of_crop, reference_shape, scale_of, shifted, transform_points, warp
 from stylswap.faces.batch import Face
 from stylswap.faces.detect import FaceDetector
@@ -104,8 +104,8 @@ class Preparer:
         if arrays is None:
             try:
                 write_record(record, self._compute(path))
-            except PhotoError as error:
-                return Refused(name, str(error))
+            except (StylswapError, MemoryError) as error:
+                return Refused(name, str(error) or "too large for the memory")
             except RuntimeError as error:  # dlib's word for whatever it cannot digest
                 return Refused(name, f"the face detector failed ({error})")
             arrays = load_file(record)

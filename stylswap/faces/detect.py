@@ -51,7 +51,7 @@ class FaceDetector:
     Attributes:
         working_px: Longer side of the copy that is searched first. Faces under 80 px in it (10 % of it) are found by the
             second pass only.
-        second_px: Longer side of the copy of the second pass, which sees faces down to 2.5 % of it. It runs where the first pass found
+        second_px: Longer side of the copy of the second pass, which sees faces down to 3 % of it. It runs where the first pass found
             nothing, and where `thorough` is set.
         thorough: Always run the second pass, for group photos.
         min_score: Least score of a HOG detection. dlib's own threshold is 0; negative values find more and err more.

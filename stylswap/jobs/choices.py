@@ -50,7 +50,7 @@ def shortest_names(inputs: Sequence[Path], photos: Sequence[Path]) -> dict[Path,
         key = next(iter(keys))
         if len(keys) == 1 and "\\" not in name and len(name) < len(shortest.get(key, f"{name}.")):
             shortest[key] = name
-    return {photo: shortest[photo_key(photo)] for photo in photos}
+    return {photo: shortest.get(photo_key(photo), str(photo)) for photo in photos}  # one that holds a \\ is written as it was given
 
 
 def write_choices(path: Path, rows: Iterable[tuple[str, str, int]]) -> None:
@@ -96,8 +96,10 @@ def read_choices(path: Path, inputs: Sequence[Path], photos: Iterable[Path]) -> 
     wanted: dict[str, Wanted] = {}
     first: dict[str, int] = {}
     unknown: list[tuple[int, str]] = []
-    for line, name, faces in _rows(path):
-        keys = named.get(name) or named.get(name.replace("\\", "/"), set())
+    text, complaint = _text(path)
+    for line, name, faces in _rows(path, text):
+        spellings = (name, name.strip(), name.strip().replace("\\", "/"))
+        keys = next((named[spelling] for spelling in spellings if spelling in named), set())
         if not keys:
             unknown.append((line, name))
             continue
@@ -111,19 +113,27 @@ def read_choices(path: Path, inputs: Sequence[Path], photos: Iterable[Path]) -> 
             wanted[key] = parse_faces(faces, allow_none=True)
         except SettingsError as error:
             raise SettingsError(f"{path}, line {line}: {error}") from error
+    if unknown and complaint:
+        raise UsageError(f"--choices {path} is not UTF-8 ({complaint}); save it as CSV UTF-8")
     if unknown:
         raise UsageError(_unknown(path, unknown, named))
     return wanted
 
 
-def _rows(path: Path) -> list[tuple[int, str, str]]:
-    """Line, photo and faces of each row that is not empty."""
+def _text(path: Path) -> tuple[str, str]:
+    """The file's text, and what of it is no UTF-8, "" if all is: names of photos may be none, and are written as they are."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"--choices {path} cannot be read ({error.strerror})") from error
+    try:
+        return content.decode("utf-8-sig"), ""
     except UnicodeDecodeError as error:
-        raise UsageError(f"--choices {path} is not UTF-8 ({error.reason} at byte {error.start}); save it as CSV UTF-8") from error
+        return content.decode("utf-8-sig", errors="surrogateescape"), f"{error.reason} at byte {error.start}"
+
+
+def _rows(path: Path, text: str) -> list[tuple[int, str, str]]:
+    """Line, photo and faces of each row that is not empty."""
     header = text.partition("\n")[0]
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=header.count), strict=True)
@@ -134,9 +144,9 @@ def _rows(path: Path) -> list[tuple[int, str, str]]:
         where = [titles.index(column) for column in COLUMNS]
         rows = []
         for row in reader:
-            photo, faces = (row[column].strip() if column < len(row) else "" for column in where)
-            if photo or faces:
-                rows.append((reader.line_num, photo, faces))
+            photo, faces = (row[column] if column < len(row) else "" for column in where)
+            if photo.strip() or faces.strip():
+                rows.append((reader.line_num, photo, faces.strip()))
         return rows
     except csv.Error as error:
         raise UsageError(f"{path}, line {reader.line_num}: not a readable CSV ({error})") from error

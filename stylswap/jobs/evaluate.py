@@ -84,7 +84,15 @@ class Inputs:
         return self._pasted.get(path)
 
 
-def evaluate(swapper: Swapper, photos: Sequence[Path], inputs: Inputs, own: OwnPhotos, *, on_photo: OnPhoto | None = None) -> Evaluation:
+def evaluate(
+    swapper: Swapper,
+    photos: Sequence[Path],
+    inputs: Inputs,
+    own: OwnPhotos,
+    *,
+    on_photo: OnPhoto | None = None,
+    on_interrupt: Callable[[], None] | None = None,
+) -> Evaluation:
     """Swap photos and measure the largest face of each.
 
     Args:
@@ -93,6 +101,7 @@ def evaluate(swapper: Swapper, photos: Sequence[Path], inputs: Inputs, own: OwnP
         inputs: Remembers what does not depend on the identity.
         own: What the identity's own photos are like.
         on_photo: See `OnPhoto`.
+        on_interrupt: Called at the first Ctrl-C, after which the photo at hand is finished; inside the signal's handler.
 
     Raises:
         FaceSetError: If no photo could be measured.
@@ -102,7 +111,13 @@ def evaluate(swapper: Swapper, photos: Sequence[Path], inputs: Inputs, own: OwnP
     skipped: dict[str, str] = {}
     asked = threading.Event()
     names = photo_names(photos)
-    with first_ctrl_c(asked.set):
+
+    def ask_to_stop() -> None:
+        asked.set()
+        if on_interrupt is not None:
+            on_interrupt()
+
+    with first_ctrl_c(ask_to_stop):
         for done, (path, name) in enumerate(zip(photos, names, strict=True), start=1):
             item = None
             try:

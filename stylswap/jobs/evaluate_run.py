@@ -8,7 +8,7 @@ import io
 import json
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -80,12 +80,15 @@ class EvaluateRequest:
         return shlex.join(words)
 
 
-def evaluate_identity(request: EvaluateRequest, *, on_photo: OnPhoto | None = None) -> Evaluation:
+def evaluate_identity(
+    request: EvaluateRequest, *, on_photo: OnPhoto | None = None, on_interrupt: Callable[[], None] | None = None
+) -> Evaluation:
     """Measure an identity on held-out photos; writes ``evaluation.json``, ``photos.csv``, ``sheet.png`` and ``report.html``.
 
     Args:
         request: What to measure.
         on_photo: See `stylswap.jobs.evaluate.OnPhoto`.
+        on_interrupt: Called at the first Ctrl-C, after which the photo at hand is finished; inside the signal's handler.
 
     Raises:
         UsageError: If there are no photos but the identity's own, nobody says where those are, or `out` holds something else.
@@ -112,12 +115,12 @@ def evaluate_identity(request: EvaluateRequest, *, on_photo: OnPhoto | None = No
         if on_photo is not None:
             on_photo(pictures, done, total)
 
-    evaluation = evaluate(swapper, held_out, inputs, own, on_photo=keep)
+    evaluation = evaluate(swapper, held_out, inputs, own, on_photo=keep, on_interrupt=on_interrupt)
     if skipped:
         note = f"{len(skipped)} of the {len(photos)} photos are the identity's own, which its training saw: they are not in the figures."
         evaluation = dataclasses.replace(evaluation, skipped={**skipped, **evaluation.skipped}, notes=(note, *evaluation.notes))
     evaluation.write(request.out)
-    write_atomically(request.out / PHOTOS_FILE, photos_csv(evaluation).encode())
+    write_atomically(request.out / PHOTOS_FILE, photos_csv(evaluation).encode(errors="backslashreplace"))
     write_png(pictures_sheet(kept), request.out / SHEET_FILE)
     write_evaluation_report(request.out, view_of(evaluation, kept, own, command=request.command))
     return evaluation

@@ -39,7 +39,8 @@ COLUMNS: Final[tuple[Column, ...]] = (
            "Root mean square difference of two balls lit by the harmonics fitted to input and output; 0.24: two people, one lamp."),
     Column("sharpness", "sharpness", 3, "", "Share of fine detail over that of the identity's photos (median); 1: as sharp."),
     Column("seam", "seam, %", 2, "lower", "How visible the edge is, in percent of the range of colours."),
-    Column("lpips_outside", "LPIPS outside", 4, "lower", "Perceptual distance to the input outside the face (VGG-16)."),
+    Column("lpips_outside", "LPIPS outside", 4, "lower",
+           "Perceptual distance to the input outside an outline around the landmarks (VGG-16)."),
     Column("untouched", "untouched", 1, "lower", "Largest difference outside the mask, in grey levels of 255."),
 )  # fmt: skip
 

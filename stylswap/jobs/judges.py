@@ -197,7 +197,7 @@ class Judges:
         return figures
 
     def perceptual_outside(self, before: Look, after: Look) -> float:
-        """LPIPS outside the face, at half the view's side; NaN where it is absent."""
+        """LPIPS outside `Look.mask`, at half the view's side; NaN where it is absent."""
         if self.perceptual is None:
             return float("nan")
         small = [F.interpolate(image[None], scale_factor=0.5, mode="area") for image in (before.view, after.view, 1 - before.mask)]

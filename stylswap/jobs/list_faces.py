@@ -17,6 +17,7 @@ from stylswap.faces.landmarks import Pose, head_pose
 from stylswap.jobs.choices import shortest_names, write_choices
 from stylswap.jobs.choose import NONE, Chosen, FaceChoice, size_px
 from stylswap.jobs.face_preview import check_free, draw_numbers, write_preview
+from stylswap.jobs.swap_plan import folder_name
 from stylswap.photo import list_photos, read_photo
 
 PREVIEW_SUFFIX: Final = ".faces.jpg"
@@ -196,5 +197,5 @@ def _preview_paths(inputs: Sequence[Path], photos: Sequence[Path], folder: Path)
 def _below(folders: Sequence[Path], photo: Path) -> Path:
     for path in folders:
         if photo.is_relative_to(path):
-            return Path(path.name if len(folders) > 1 else "") / photo.relative_to(path)
+            return Path(folder_name(path) if len(folders) > 1 else "") / photo.relative_to(path)
     return Path(photo.name)

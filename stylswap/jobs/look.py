@@ -44,7 +44,7 @@ class Look:
 
     @cached_property
     def mask(self) -> Tensor:
-        """Where a face would be pasted, (1, V, V)."""
+        """The face inside an outline around its landmarks, (1, V, V): the same area whatever was pasted, and with whatever mask."""
         points = torch.from_numpy(self.points).float()[None]
         return PASTE_SEGMENTER.segment(self.view[None], points)[0]
 

@@ -160,7 +160,7 @@ class SwapJournal:
 
     def _whose(self, photo: Path, output: Path) -> Literal["nobody's", "own", "edited", "another's"]:
         """Whose the file is that lies where an output would go."""
-        if not output.exists():
+        if not _is_there(output):
             return "nobody's"
         writers = self._writers.get(self._place(output), [])
         there = self._sha256_of(output) if writers else ""
@@ -209,6 +209,13 @@ def remove_left_overs(folder: Path) -> None:
     for path in folder.rglob(".*.part"):
         if _LEFT_OVER.fullmatch(path.name):
             path.unlink(missing_ok=True)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long cannot be there
+        return False
 
 
 def _sha256(path: Path) -> str:

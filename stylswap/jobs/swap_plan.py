@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from stylswap.jobs.choose import photo_key
 from stylswap.jobs.swap_journal import JOURNAL_FILE
 from stylswap.photo import list_photos, output_name
 from stylswap.report import REPORT_FILE
+from stylswap.storage import ignores_case
 from stylswap.training.journal import Journal
 
 # How the pages begin that `stylswap.report.write_swap_report` writes.
@@ -59,13 +61,15 @@ def plan(photos: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         UsageError: If there is nothing to do, an output would overwrite a photo, or two photos would be written to one file.
     """
     pairs: dict[Path, Path] = {}
+    taken: dict[str, Path] = {}
+    one_case = ignores_case(out)
     planned: set[str] = set()
     out_resolved = out.resolve()
     folders = [path for path in photos if path.is_dir()]
     for path in photos:
         if not path.exists():
             raise UsageError(f"{path}: no such photo or folder")
-        below = Path(path.name) if len(folders) > 1 and path.is_dir() else Path()
+        below = Path(folder_name(path)) if len(folders) > 1 and path.is_dir() else Path()
         listed = list_photos(path, dangling=True) if path.is_dir() else [path]
         passes_over = path.is_dir() and path.resolve() in out_resolved.parents  # not above it: what lies in a folder beside it is no output
         for photo in listed:
@@ -78,12 +82,18 @@ def plan(photos: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
             planned.add(photo_key(photo))
             if os.path.realpath(output) == os.path.realpath(photo):
                 raise UsageError(f"{photo}: --out {out} would overwrite the photo itself; give another folder")
-            if pairs.get(output, photo) != photo:
-                raise UsageError(f"{pairs[output]} and {photo} would both be written to {output}; swap them into different folders")
-            pairs[output] = photo
+            file = unicodedata.normalize("NFC", str(output)).casefold() if one_case else str(output)
+            if file in taken:
+                raise UsageError(f"{taken[file]} and {photo} would both be written to {output}; swap them into different folders")
+            taken[file] = pairs[output] = photo
     if not pairs:
         raise UsageError(f"no photos found in {', '.join(map(str, photos)) or 'an empty list'}")
     return [(photo, output) for output, photo in pairs.items()]
+
+
+def folder_name(folder: Path) -> str:
+    """How a folder is called: as it was given, or, where that is ``.`` or ends in ``..``, by its own name."""
+    return folder.name if folder.name not in ("", "..") else folder.resolve().name
 
 
 def check_out_folder(out: Path, *, report: bool) -> None:

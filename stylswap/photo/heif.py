@@ -15,6 +15,7 @@ import numpy as np
 from stylswap.errors import PhotoError
 from stylswap.photo import exif
 from stylswap.photo.coding import HeifCoding, Metadata
+from stylswap.photo.colour import u8_from_samples
 from stylswap.photo.photo import Photo, make_photo
 from stylswap.provenance import clean_xmp
 
@@ -57,7 +58,10 @@ def decode(data: bytes) -> Photo:
         xmp=clean_xmp(file.info.get("xmp") or None, upright=True),
         dpi=exif.dpi(block),
     )
-    return make_photo(np.array(picture), HeifCoding(), metadata)
+    samples = np.array(picture)
+    if samples.dtype == np.uint16:  # grey of 10 and 12 bits comes as 16
+        samples = u8_from_samples(samples)
+    return make_photo(samples, HeifCoding(), metadata)
 
 
 def encode(photo: Photo, xmp: bytes | None) -> bytes:

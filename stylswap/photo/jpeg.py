@@ -11,9 +11,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
+from typing import Any
 
 import numpy as np
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin
 
 from stylswap.photo import exif
 from stylswap.photo.coding import JpegCoding, Metadata
@@ -27,6 +28,7 @@ _APP0, _APP1, _APP2, _APP13, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0x
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _RESOURCES, _JFIF = b"Photoshop 3.0\0", b"JFIF\0"
 _MAX_PAYLOAD = 65533
+_MOST_BYTES_A_PIXEL = 6  # of a coded picture, with room
 MAX_XMP_BYTES = _MAX_PAYLOAD - len(_XMP)
 
 
@@ -54,20 +56,27 @@ def encode(photo: Photo, xmp: bytes | None) -> bytes:
     assert isinstance(coding, JpegCoding)
     samples = photo.samples[..., 0] if photo.num_colours == 1 else photo.samples
     settings = {"quality": 95} if coding.tables is None else {"qtables": [list(table) for table in coding.tables]}
-    file = BytesIO()
-    Image.fromarray(samples).save(
-        file,
-        "JPEG",
-        subsampling=coding.subsampling,
-        progressive=coding.progressive,
-        keep_rgb=coding.keep_rgb,
-        **settings,
-    )
-    coded = file.getvalue()
+    choices = {"subsampling": coding.subsampling, "progressive": coding.progressive, "keep_rgb": coding.keep_rgb, **settings}
+    coded = _saved(Image.fromarray(samples), choices)
     segments = b"".join(_segments(photo.metadata, coding.jfif, xmp))
     own_jfif = next((segment for segment in jpeg_segments(coded) if segment.marker == _APP0), None)
     rest = coded[own_jfif.end :] if own_jfif else coded[2:]
     return coded[:2] + segments + rest
+
+
+def _saved(picture: Image.Image, choices: dict[str, Any]) -> bytes:
+    file, usual = BytesIO(), ImageFile.MAXBLOCK
+    try:
+        picture.save(file, "JPEG", **choices)
+    except OSError:
+        # A progressive picture must fit into Pillow's buffer, and grain under fine tables does not.
+        file = BytesIO()
+        ImageFile.MAXBLOCK = max(usual, _MOST_BYTES_A_PIXEL * picture.width * picture.height)
+        try:
+            picture.save(file, "JPEG", **choices)
+        finally:
+            ImageFile.MAXBLOCK = usual
+    return file.getvalue()
 
 
 def default_coding(metadata: Metadata) -> JpegCoding:

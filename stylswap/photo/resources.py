@@ -11,6 +11,10 @@ _THUMBNAILS = {0x0409, 0x040C}
 _COPIES = {0x0422, 0x0423, 0x0424}  # EXIF and XMP once more: they would contradict the ones that are written
 
 
+_FIELD = b"\x1c"
+_PREVIEW_FIELDS = {(2, 200), (2, 201), (2, 202)}  # IIM's object data preview: its format, the format's version, the picture
+
+
 class _Block(NamedTuple):
     number: int
     header: bytes
@@ -33,7 +37,7 @@ def _blocks(resources: bytes) -> Iterator[_Block]:
 
 
 def clean_resources(resources: bytes, *, iptc: bytes | None = None) -> bytes | None:
-    """Image resources without thumbnails and without second copies of EXIF and XMP.
+    """Image resources without thumbnails, the preview among the IPTC fields, and second copies of EXIF and XMP.
 
     Args:
         resources: The blocks, from the first "8BIM" on. What follows a damaged block is dropped.
@@ -43,9 +47,34 @@ def clean_resources(resources: bytes, *, iptc: bytes | None = None) -> bytes | N
         The blocks that stay, None when none does.
     """
     kept = [block for block in _blocks(resources) if block.number not in _THUMBNAILS | _COPIES]
+    kept = [_without_preview(block) if block.number == _IPTC else block for block in kept]
+    if iptc:
+        iptc = _fields_without_preview(iptc)
     if iptc and all(block.number != _IPTC for block in kept):
         kept.append(_Block(_IPTC, b"8BIM" + struct.pack(">HHI", _IPTC, 0, len(iptc)), iptc))
     return b"".join(block.header + block.content + b"\0" * (len(block.content) % 2) for block in kept) or None
+
+
+def _without_preview(block: _Block) -> _Block:
+    fields = _fields_without_preview(block.content)
+    return block if fields == block.content else _Block(block.number, block.header[:-4] + struct.pack(">I", len(fields)), fields)
+
+
+def _fields_without_preview(fields: bytes) -> bytes:
+    """IPTC fields without the preview that they may hold. What follows a damaged field is dropped."""
+    kept, at = [], 0
+    while fields[at : at + 1] == _FIELD and at + 5 <= len(fields):
+        size = int.from_bytes(fields[at + 3 : at + 5], "big")
+        start = at + 5
+        if size & 0x8000:  # longer than 32767: so many bytes hold the size
+            start += size & 0x7FFF
+            size = int.from_bytes(fields[at + 5 : start], "big")
+        if start + size > len(fields):
+            break
+        if (fields[at + 1], fields[at + 2]) not in _PREVIEW_FIELDS:
+            kept.append(fields[at : start + size])
+        at = start + size
+    return b"".join(kept)
 
 
 def iptc_of(resources: bytes) -> bytes | None:

@@ -16,7 +16,7 @@ from stylswap.errors import PhotoError
 from stylswap.photo import heif, jpeg, png, tiff, webp
 from stylswap.photo.convert import converted
 from stylswap.photo.photo import Photo
-from stylswap.provenance import Mark, xmp_with_mark
+from stylswap.provenance import Mark, without_bulk, xmp_with_mark
 from stylswap.shapes import check_shapes
 from stylswap.storage import write_atomically
 
@@ -135,8 +135,10 @@ def _encode(photo: Photo, name: str, mark: Mark | None) -> bytes:
         if mark is not None:
             xmp = xmp_with_mark(xmp, mark)
         if name == "JPEG" and xmp is not None and len(xmp) > jpeg.MAX_XMP_BYTES:
-            # One segment holds 64 KiB; only a packet from another format is larger. The mark goes first.
-            xmp = xmp_with_mark(None, mark) if mark is not None else None
+            # One segment holds 64 KiB, and the mark takes some; of another format's packet there may be more. Bulk goes first.
+            xmp = without_bulk(xmp)
+            if len(xmp) > jpeg.MAX_XMP_BYTES:
+                xmp = xmp_with_mark(None, mark) if mark is not None else None
         return _ENCODERS[name](fitting, xmp)
     except PhotoError:
         raise

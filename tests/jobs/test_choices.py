@@ -116,3 +116,12 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="the choices cannot be written"):
         write_choices(tmp_path / "file" / "choices.csv", [])
+
+
+@pytest.mark.parametrize("name", ["a\\b.jpg", " lead.jpg", "caf\udce9.jpg"], ids=["backslash", "space", "Latin-1"])
+def test_names_as_old_archives_have_them_come_back(folder: Path, name: str) -> None:
+    (folder / name).touch()
+    photos = photos_in(folder)
+    path = folder.parent / "choices.csv"
+    write_choices(path, [(short, "all", 1) for short in shortest_names([folder], photos).values()])
+    assert read_choices(path, [folder], photos) == {photo_key(photo): "all" for photo in photos}

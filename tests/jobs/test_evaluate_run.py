@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
-from stylswap.cli import DONE, SOME_FAILED, WRONG_USAGE, main
+from stylswap.cli import DONE, INTERRUPTED, SOME_FAILED, WRONG_USAGE, main
 from stylswap.errors import UsageError
 from stylswap.jobs.evaluate_run import find_identity_photos
 from stylswap.photo import read_photo
@@ -128,3 +129,29 @@ def test_wrong_calls(tmp_path: Path, capsys) -> None:
     assert "no photos there" in capsys.readouterr().err
     assert main([*words, str(PHOTOS[0]), "--first", "0"]) == WRONG_USAGE
     assert "--first" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_judges")
+def test_ctrl_c_ends_it_early_and_says_so(tiny_identity: Path, folders, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stylswap.progress import SwapDisplay
+
+    old = tmp_path / "caf\udce9.jpg"  # a name of an old archive, which is no UTF-8
+    shutil.copyfile(PHOTOS[0], old)
+    monkeypatch.setattr(SwapDisplay, "on_measured", lambda *_: signal.raise_signal(signal.SIGINT))
+    common = [
+        "--identity-photos",
+        str(folders[0]),
+        "--photos",
+        str(old),
+        str(PHOTOS[1]),
+        "--out",
+        str(tmp_path / "out"),
+        "--mask",
+        "landmarks",
+    ]
+    assert main(["evaluate", "--identity", str(tiny_identity), *common]) == INTERRUPTED
+    shown = capsys.readouterr()
+    assert "finishing the photos at hand" in shown.err
+    assert len(json.loads((tmp_path / "out" / "evaluation.json").read_text())["photos"]) == 1
+    assert (tmp_path / "out" / "photos.csv").read_bytes().count(b"caf\\udce9.jpg") == 4
+    assert (tmp_path / "out" / "report.html").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stylswap.errors import UsageError
+from stylswap.jobs import swap_plan
 from stylswap.jobs.swap_journal import JOURNAL_FILE
 from stylswap.jobs.swap_plan import check_out_folder, plan
 from stylswap.report import REPORT_FILE, write_report, write_swap_report
@@ -98,3 +99,29 @@ def test_journals_of_others_are_not_replaced(tmp_path: Path, content: bytes) -> 
     (tmp_path / JOURNAL_FILE).write_bytes(content)
     with pytest.raises(UsageError, match=r"stylswap\.jsonl would be replaced, and no swap wrote it"):
         check_out_folder(tmp_path, report=False)
+
+
+@pytest.mark.parametrize("other", ["A.JPG", "a\N{COMBINING ACUTE ACCENT}.jpg"])
+def test_names_that_are_one_file_where_case_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str) -> None:
+    first = "a.jpg" if other == "A.JPG" else "\N{LATIN SMALL LETTER A WITH ACUTE}.jpg"
+    for name in (f"in/one/{first}", f"in/ONE/{other}"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    assert len(plan([tmp_path / "in"], tmp_path / "out")) == 2
+    monkeypatch.setattr(swap_plan, "ignores_case", lambda folder: folder == tmp_path / "out")
+    with pytest.raises(UsageError, match="would both be written to"):
+        plan([tmp_path / "in"], tmp_path / "out")
+
+
+def test_folders_given_by_dots_have_their_own_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("in/new/a.jpg", "in/b.jpg", "other/c.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path / "in" / "new")
+    out = Path("out")
+    assert [str(output) for _, output in plan([Path(".."), Path("../../other")], out)] == [
+        "out/in/b.jpg",
+        "out/in/new/a.jpg",
+        "out/other/c.jpg",
+    ]
+    assert [str(output) for _, output in plan([Path(), Path("../../other")], out)] == ["out/new/a.jpg", "out/other/c.jpg"]

@@ -60,3 +60,18 @@ def test_size_and_damage(tmp_path: Path) -> None:
     (tmp_path / "a.heic").write_bytes(_heic()[:-200])
     with pytest.raises(PhotoError, match="cannot be read as HEIF"):
         read_photo(tmp_path / "a.heic")
+
+
+@pytest.mark.parametrize("mode", ["I;16", "RGB;16"])
+def test_ten_bits_are_reduced_to_eight(mode: str, tmp_path: Path, mark: Mark) -> None:
+    grey = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    samples = grey if mode == "I;16" else np.stack([grey] * 3, axis=-1)
+    file = io.BytesIO()
+    pillow_heif.encode(mode, (64, 64), samples.tobytes(), file, quality=100, save_to_12bit=False)
+    (tmp_path / "a.heic").write_bytes(file.getvalue())
+    photo = read_photo(tmp_path / "a.heic")
+    assert photo.samples.dtype == np.uint8
+    expected = np.rint(grey / 257)
+    assert np.abs(photo.rgb_u8()[..., 0] - expected).max() < 4
+    write_photo(photo, tmp_path / "b.heic", mark=mark)
+    assert np.abs(read_photo(tmp_path / "b.heic").rgb_u8()[..., 0] - expected).max() < 6

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, IptcImagePlugin, JpegImagePlugin, PngImagePlugin
+from PIL import Image, ImageFile, IptcImagePlugin, JpegImagePlugin, PngImagePlugin
 
 from stylswap.photo import Photo, encode_photo, read_photo, write_photo
+from stylswap.photo.resources import clean_resources, iptc_of
 from stylswap.provenance import DIGITAL_SOURCE_TYPE, Mark, read_mark
 from tests.photo.conftest import (
     IPTC,
@@ -277,3 +278,42 @@ def test_an_srgb_profile_stays_in_the_file(tmp_path: Path) -> None:
         assert (
             opened(encode_photo(_read(tmp_path, saved(picture(), kind, icc_profile=srgb_profile())))).info["icc_profile"] == srgb_profile()
         )
+
+
+def test_the_preview_among_iptc_fields_goes(tmp_path: Path) -> None:
+    picture_of_before = PREVIEW * 5000  # longer than 32767 bytes: the size takes bytes of its own
+    fields = b"\x1c\x02\x05\x00\x05title" + b"\x1c\x02\xc8\x00\x02\x00\x0b"
+    fields += b"\x1c\x02\xca\x80\x04" + struct.pack(">I", len(picture_of_before)) + picture_of_before + b"\x1c\x02\x50\x00\x03Zoe"
+    block = b"8BIM" + struct.pack(">HHI", 0x0404, 0, len(fields)) + fields + b"\0" * (len(fields) % 2)
+    after = b"8BIM" + struct.pack(">HHI", 0x0425, 0, 2) + b"ok"
+    kept = clean_resources(block + after)
+    assert kept is not None and PREVIEW not in kept
+    assert kept.endswith(after)
+    left = b"\x1c\x02\x05\x00\x05title" + b"\x1c\x02\x50\x00\x03Zoe"
+    assert iptc_of(kept) == left
+    assert iptc_of(clean_resources(b"", iptc=fields) or b"") == left
+    assert clean_resources(kept) == kept
+    assert iptc_of(clean_resources(b"", iptc=left + b"\x1c\x02\xca\x00\x09" + PREVIEW[:4]) or b"") == left, "cut off"
+
+
+def test_grain_under_fine_tables_is_written_progressively(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8)
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageFile, "MAXBLOCK", 2**22)
+        content = saved(noise, "JPEG", subsampling=0, progressive=True, qtables=[[1] * 64, [1] * 64])
+    written = opened(encode_photo(_read(tmp_path, content)))
+    assert "progressive" in written.info
+    assert written.quantization == {0: [1] * 64, 1: [1] * 64}
+    assert np.abs(np.asarray(written).astype(int) - noise).max() <= 8
+
+
+def test_a_packet_that_just_fits_a_jpeg_loses_its_bulk_first(tmp_path: Path, mark: Mark) -> None:
+    history = b"<x:History xmlns:x='http://ns.adobe.com/xap/1.0/mm/'>" + b"saved " * ((65300 - len(XMP)) // 6) + b"</x:History>"
+    packet = XMP.replace(b"</rdf:Description>", history + b"</rdf:Description>", 1)
+    assert packet != XMP and 65200 < len(packet) < 65504
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", packet.decode())
+    write_photo(_read(tmp_path, saved(picture(), "PNG", pnginfo=texts)), tmp_path / "a.jpg", mark=mark)
+    written = (tmp_path / "a.jpg").read_bytes()
+    assert read_mark(tmp_path / "a.jpg") == mark
+    assert b"On the beach" in written and b"saved saved" not in written
