@@ -160,14 +160,14 @@ class LossSettings(_Table):
     )
 
     inner: float = Field(
-        0.03,
+        0.0292,
         ge=0,
         lt=0.08,  # what is measured counts as so much at most: stylswap.jobs.inner_distance
         description="distance of the inner landmarks to the input's, over that between the eyes, at which the weight of the expression "
         "term holds them: it moves, up to four times up or down; 0: the weight stays",
     )
     light: float = Field(
-        0.0,
+        0.06,
         ge=0,
         lt=0.5,  # likewise: stylswap.jobs.light_distance
         description="one minus the correlation of broad luma before and after, at which the weight of the luminance term holds it, as far; "

@@ -30,7 +30,7 @@ LOCK_FILE: Final = ".stylswap-lock"
 # What trainings did before there was a setting for it: a run that was begun then goes on as it was.
 BEFORE: Final = {
     "prepare": {"hairline": False},
-    "loss": {"inner": 0.0, "expression": {"mouth_weight": 1.0}},
+    "loss": {"inner": 0.0, "light": 0.0, "expression": {"mouth_weight": 1.0}},
     "training": {"optimiser": "adam"},
 }
 
