@@ -217,6 +217,29 @@ def test_the_script_installs_once_and_passes_its_arguments(checkout: Path) -> No
     assert len(log.read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize("how", ["moved", "without its Python"])
+def test_an_environment_that_would_not_start_is_made_anew(checkout: Path, how: str) -> None:
+    assert run_script(checkout).returncode == 0
+    if how == "moved":
+        old, checkout = checkout, checkout.rename(checkout.with_name("another place"))
+        old.mkdir()  # where pip writes down what it was asked for
+    kept = (checkout / ".venv").rename(checkout / "kept")
+    shutil.copytree(kept, checkout / ".venv")
+    (checkout / ".venv" / "of the old one").touch()
+    if how != "moved":
+        (checkout / ".venv" / "bin" / "python").unlink()
+        (checkout / ".venv" / "bin" / "python").symlink_to("gone")
+    maker = checkout / "maker"  # of environments, in Python's place
+    maker.write_text('#!/bin/bash\n[[ $2 == venv ]] && cp -r kept "$3"\nexit 0\n')
+    maker.chmod(0o755)
+    for _ in range(2):
+        done = run_script(checkout, PYTHON=str(maker))
+        assert (done.returncode, done.stdout) == (0, f"{checkout.parent}|demo|"), done.stderr
+        assert not (checkout / ".venv" / "of the old one").exists()
+        (checkout / ".venv" / "of this one").touch()
+    assert (checkout / ".venv" / "of this one").exists()
+
+
 def test_the_script_says_that_python_is_too_old(checkout: Path) -> None:
     old = checkout / "old"
     old.write_text("#!/bin/bash\n[[ $1 == --version ]] && echo Python 3.9.2\nexit 1\n")
