@@ -11,7 +11,7 @@ make_venv() {
   stamp=".venv/installed-${extra:-plain}"
   wanted="$(cksum pyproject.toml) $PWD"
   # One that was made here, and whose Python is gone or whose checkout was moved: nothing in it would start.
-  if [ -f "$stamp" ] && { [ ! -x .venv/bin/python ] || ! grep -qF " $PWD" "$stamp" && grep -q / "$stamp"; }; then
+  if [ -f "$stamp" ] && { [ ! -x .venv/bin/python ] || [[ "$(cat "$stamp")" != *" $PWD" ]]; }; then
     rm -rf .venv
   fi
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return

@@ -5,12 +5,8 @@ from __future__ import annotations
 import os
 import uuid
 from pathlib import Path
-from typing import Final
 
 from platformdirs import user_cache_path, user_data_path
-
-# File systems take names of 255 bytes, or characters.
-_LONGEST_BEGIN: Final = 200
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -23,8 +19,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: If it cannot be written; the old file is untouched and nothing is left over.
     """
-    begin = path.name.encode()[:_LONGEST_BEGIN].decode(errors="ignore") if path.name.isprintable() else "part"
-    part = path.with_name(f".{begin}.{uuid.uuid4().hex[:8]}.part")
+    part = path.with_name(f".stylswap.{uuid.uuid4().hex[:8]}.part")  # short: the path's own name may be as long as the disk takes
     try:
         with part.open("wb") as file:
             file.write(content)

@@ -119,7 +119,7 @@ def opened_run(request: TrainRequest, *, resume: bool) -> Iterator[None]:
                 for name in (JOURNAL_FILE, WRITTEN_FILE):
                     (request.run / name).unlink(missing_ok=True)
         except OSError as error:
-            raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error
+            raise _unwritable(request.run, error) from error
         yield
 
 
@@ -133,7 +133,7 @@ def _alone_in(run: Path) -> AbstractContextManager[object]:
     except NotImplementedError:  # a file system that knows no locks
         return nullcontext()
     except OSError as error:
-        raise RunError(f"{error.filename or run}: cannot be written ({error.strerror})") from error
+        raise _unwritable(run, error) from error
 
 
 def record_request(request: TrainRequest) -> None:
@@ -155,7 +155,7 @@ def record_request(request: TrainRequest) -> None:
         write_atomically(request.run / RUN_FILE, json.dumps(facts, indent=1).encode())
         write_atomically(request.run / SETTINGS_FILE, to_toml(request.settings).encode())
     except OSError as error:
-        raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error
+        raise _unwritable(request.run, error) from error
 
 
 def check_out(request: TrainRequest) -> None:
@@ -182,13 +182,17 @@ def write_identity(request: TrainRequest, trained: IdentityFile) -> None:
         IdentityFileError: If it cannot be written.
     """
     check_out(request)
-    # Remembered first: killed in between, the run knows the old file and the new one.
+    # Remembered first: whoever is killed in between knows the old file and the new one.
     lines = [*_written(request.run), hashlib.sha256(trained.content()).hexdigest()]
     try:
         write_atomically(request.run / WRITTEN_FILE, "".join(f"{line}\n" for line in dict.fromkeys(lines)).encode())
     except OSError as error:
-        raise RunError(f"{error.filename or request.run}: cannot be written ({error.strerror})") from error
+        raise _unwritable(request.run, error) from error
     trained.write(request.out)
+
+
+def _unwritable(run: Path, error: OSError) -> RunError:
+    return RunError(f"{error.filename or run}: cannot be written ({error.strerror})")
 
 
 def _written(run: Path) -> list[str]:

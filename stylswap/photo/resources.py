@@ -9,8 +9,6 @@ from typing import NamedTuple
 _IPTC = 0x0404
 _THUMBNAILS = {0x0409, 0x040C}
 _COPIES = {0x0422, 0x0423, 0x0424}  # EXIF and XMP once more: they would contradict the ones that are written
-
-
 _FIELD = b"\x1c"
 _PREVIEW_FIELDS = {(2, 200), (2, 201), (2, 202)}  # IIM's object data preview: its format, the format's version, the picture
 
@@ -46,12 +44,10 @@ def clean_resources(resources: bytes, *, iptc: bytes | None = None) -> bytes | N
     Returns:
         The blocks that stay, None when none does.
     """
-    kept = [block for block in _blocks(resources) if block.number not in _THUMBNAILS | _COPIES]
-    kept = [_without_preview(block) if block.number == _IPTC else block for block in kept]
-    if iptc:
-        iptc = _fields_without_preview(iptc)
-    if iptc and all(block.number != _IPTC for block in kept):
-        kept.append(_Block(_IPTC, b"8BIM" + struct.pack(">HHI", _IPTC, 0, len(iptc)), iptc))
+    blocks = [block for block in _blocks(resources) if block.number not in _THUMBNAILS | _COPIES]
+    if iptc and all(block.number != _IPTC for block in blocks):
+        blocks.append(_Block(_IPTC, b"8BIM" + struct.pack(">HHI", _IPTC, 0, len(iptc)), iptc))
+    kept = [_without_preview(block) if block.number == _IPTC else block for block in blocks]
     return b"".join(block.header + block.content + b"\0" * (len(block.content) % 2) for block in kept) or None
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from stylswap.config import AlignmentSettings, PrepareSettings
 from stylswap.data.faceset import FaceSet
 from stylswap.data.prepare import PreparedFace, Preparer, Refused, cut_crop, prepare_folder
+from stylswap.errors import ShapeError
 from stylswap.faces.align import crop_from_photo, reference_shape, scale_of, warp
 from stylswap.faces.batch import Face
 from stylswap.faces.detect import FaceDetector
@@ -245,3 +246,18 @@ def test_a_crop_is_cut_as_if_from_the_whole_photo(photo_u8: npt.NDArray[np.uint8
     assert crop.shape == (3, SIZE, SIZE)
     # Where the anti-aliasing filter stands on other pixels, fine detail differs by a little.
     assert (crop - wanted).abs().max() < (1e-5 if scale_of(matrix) >= 1 else 0.08)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(ShapeError("points coincide"), "points coincide"), (MemoryError(), "too large for the memory")]
+)
+def test_a_photo_that_cannot_be_prepared_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    (tmp_path / "a.jpg").write_bytes(b"whatever")
+    preparer = Preparer(SIZE, PrepareSettings(), tmp_path / "cache", HOG, None)
+    monkeypatch.setattr(Preparer, "_compute", fail)
+    assert preparer.prepare(tmp_path / "a.jpg", "a.jpg") == Refused("a.jpg", reason)

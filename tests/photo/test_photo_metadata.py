@@ -293,6 +293,7 @@ def test_the_preview_among_iptc_fields_goes(tmp_path: Path) -> None:
     assert iptc_of(kept) == left
     assert iptc_of(clean_resources(b"", iptc=fields) or b"") == left
     assert clean_resources(kept) == kept
+    assert clean_resources(b"", iptc=b"") is None
     assert iptc_of(clean_resources(b"", iptc=left + b"\x1c\x02\xca\x00\x09" + PREVIEW[:4]) or b"") == left, "cut off"
 
 
